@@ -1,0 +1,15 @@
+//! Words that every weir crate shares: digests, limits, grants.
+//!
+//! Plain data and its parsing. No IO, no async, no clock, no heavy dependency: this crate is also
+//! compiled into WebAssembly modules as part of the shim.
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+mod digest;
+pub mod grants;
+pub mod limits;
+pub mod units;
+
+pub use digest::Digest;
