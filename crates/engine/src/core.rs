@@ -1,0 +1,410 @@
+//! Core programs: compile (or fetch from the cache), hand over what was granted, run `_start`.
+//!
+//! Settings are chosen for core modules: component concurrency off, epochs and fuel compiled in only
+//! when a limit asks for them, since both cost speed in every loop. Only the imports that a module
+//! has are made; a module that asks for anything else is refused by name before it runs.
+
+use crate::blobs::Blobs;
+use crate::cache::Cache;
+use crate::clock::{Clock, Random};
+use crate::deadline::{Deadline, Watchdog};
+use crate::error::{Error, Kind, Stop};
+use crate::host_dirs;
+use crate::limiter::Limiter;
+use crate::p1;
+use crate::p1::stdio::Streams;
+use crate::places::Places;
+use crate::save::{self, Save};
+use crate::source::Program;
+use crate::state::RunState;
+use crate::stats::Stats;
+use crate::trace::Trace;
+use std::time::Instant;
+use wasmtime::{
+    Config, Engine, Extern, Func, Instance, Module, OptLevel, Store, Trap, TypedFunc, Val, ValType, WasmBacktrace,
+};
+use weir_types::Digest;
+use weir_types::grants::Grants;
+use weir_types::limits::Limits;
+
+/// Bytes of stack beyond the program's own that the host needs for its calls.
+const HOST_STACK_BYTES: u64 = 2 << 20;
+
+/// One run of a program.
+pub struct Run<'a> {
+    /// What is handed to the program.
+    pub grants: &'a Grants,
+    /// What it may use.
+    pub limits: &'a Limits,
+    /// What is copied out when it ends well.
+    pub saves: &'a [Save],
+    /// Record every WASI call; the program must have been linked for that.
+    pub trace: bool,
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The program's own exit code.
+    pub exit_code: u32,
+    /// What the run cost.
+    pub stats: Stats,
+    /// The calls that the program made, if they were recorded.
+    pub trace: Option<Trace>,
+}
+
+/// A compiled core program.
+pub struct CoreProgram {
+    engine: Engine,
+    module: Module,
+    stats: Stats,
+}
+
+/// Which code is compiled in beside the program's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Metering {
+    fuel: bool,
+    epoch: bool,
+}
+
+impl CoreProgram {
+    /// Compiles `program`, or takes it from the cache. `link` turns its bytes into the module that
+    /// will run and `variant` names that transformation: same program and variant, same module.
+    ///
+    /// # Errors
+    /// The program cannot be read or linked, or the module is not valid.
+    pub fn load(
+        program: &Program,
+        variant: &[u8],
+        limits: &Limits,
+        cache: Option<&Cache>,
+        link: impl FnOnce(&[u8]) -> Result<Vec<u8>, Error>,
+    ) -> Result<Self, Error> {
+        let metering = Metering { fuel: limits.fuel_max.is_some(), epoch: limits.time_max.is_some() };
+        let engine = engine(metering, limits)?;
+        let mut stats = Stats::default();
+        let key = cache_key(&engine, program, variant, metering);
+        let started = Instant::now();
+        if let Some(module) = cache.and_then(|cache| from_cache(cache, &key, &engine)) {
+            stats.cache_hit = true;
+            stats.load_time = started.elapsed();
+            return Ok(Self { engine, module, stats });
+        }
+        let bytes = program.bytes()?;
+        stats.load_time = started.elapsed();
+        let started = Instant::now();
+        let linked = link(bytes)?;
+        stats.link_time = started.elapsed();
+        let started = Instant::now();
+        let code = engine.precompile_module(&linked).map_err(|error| {
+            Error::caused(
+                Kind::Program,
+                format!("{} is not a valid WebAssembly module", program.path().display()),
+                error,
+            )
+        })?;
+        let module = keep_and_load(cache, &key, &engine, &code)?;
+        stats.compile_time = started.elapsed();
+        Ok(Self { engine, module, stats })
+    }
+
+    /// Runs the program's `_start` to its end. A program that exits by itself, with any code, is a
+    /// success here.
+    ///
+    /// # Errors
+    /// A grant cannot be honoured, an import is not granted, the program traps or meets a limit, or
+    /// its results cannot be saved.
+    pub fn run(&self, run: &Run<'_>) -> Result<Outcome, Error> {
+        let stack_bytes = run.limits.stack_max.saturating_add(HOST_STACK_BYTES) as usize;
+        std::thread::scope(|scope| {
+            let thread = std::thread::Builder::new()
+                .name("program".into())
+                .stack_size(stack_bytes)
+                .spawn_scoped(scope, || self.run_here(run))
+                .map_err(|error| {
+                    Error::new(
+                        Kind::Internal,
+                        format!("cannot start a thread with {stack_bytes} bytes of stack: {error}"),
+                    )
+                })?;
+            thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        })
+    }
+
+    fn run_here(&self, run: &Run<'_>) -> Result<Outcome, Error> {
+        let mut live = self.instantiate(run)?;
+        let start = live.entry(&self.module)?;
+        let started = Instant::now();
+        let exit_code = match start.call(&mut live.store, ()) {
+            Ok(()) => 0,
+            Err(error) => match error.downcast_ref::<Stop>() {
+                Some(Stop::Exit(code)) => *code,
+                _ => return Err(explain(&live.store, error)),
+            },
+        };
+        live.stats.run_time = started.elapsed();
+        if exit_code == 0 && !run.saves.is_empty() {
+            let mut tree = save::LinkedTree::new(&mut live.store, &live.instance)?;
+            save::save_all(&mut tree, run.saves)?;
+        }
+        Ok(live.finish(exit_code, run.limits))
+    }
+
+    /// Makes an instance with everything granted, without running its entry point.
+    ///
+    /// # Errors
+    /// A grant cannot be honoured, an import is not granted, or the module's start function fails.
+    pub fn instantiate(&self, run: &Run<'_>) -> Result<Live, Error> {
+        save::check_targets(run.saves)?;
+        let places = Places::plan(run.grants, run.saves, run.limits)?;
+        let mut store = self.store(run, places)?;
+        let started = Instant::now();
+        let imports = self.imports(&mut store)?;
+        let watchdog = store.data().deadline.watch(&self.engine);
+        let instance = Instance::new(&mut store, &self.module, &imports).map_err(|error| explain(&store, error))?;
+        let memory = instance.get_memory(&mut store, "memory");
+        let shim_memory = instance.get_memory(&mut store, "weir_memory");
+        let state = store.data_mut();
+        (state.memory, state.shim_memory) = (memory, shim_memory);
+        let mut stats = self.stats.clone();
+        stats.instantiate_time = started.elapsed();
+        Ok(Live { store, instance, stats, _watchdog: watchdog })
+    }
+
+    fn store(&self, run: &Run<'_>, places: Places) -> Result<Store<RunState>, Error> {
+        let Grants { args, env, clock, random, .. } = run.grants;
+        let host_dirs = host_dirs::context(&places.host_dirs)?;
+        let state = RunState {
+            memory: None,
+            shim_memory: None,
+            args: nul_terminated(args.iter().cloned())?,
+            env: nul_terminated(env.iter().map(|(name, value)| format!("{name}={value}")))?,
+            streams: Streams::new(places.streams, run.limits.output_max),
+            blobs: Blobs::new(places.image, places.sources),
+            clock: Clock::new(*clock),
+            random: Random::new(*random),
+            deadline: Deadline::new(run.limits.time_max),
+            limiter: Limiter::new(run.limits),
+            trace: run.trace.then(Trace::default),
+            host_dirs,
+        };
+        let mut store = Store::new(&self.engine, state);
+        store.limiter(|state| &mut state.limiter);
+        if let Some(fuel) = run.limits.fuel_max {
+            store.set_fuel(fuel).map_err(|error| Error::caused(Kind::Internal, "cannot set fuel", error))?;
+        }
+        if run.limits.time_max.is_some() {
+            store.set_epoch_deadline(1);
+        }
+        Ok(store)
+    }
+
+    fn imports(&self, store: &mut Store<RunState>) -> Result<Vec<Extern>, Error> {
+        let host_dirs = host_dirs::functions(store)?;
+        let mut imports = Vec::new();
+        for import in self.module.imports() {
+            let function: Option<Func> = match import.module() {
+                "wasi_snapshot_preview1" => p1::wasi_function(store, import.name()),
+                "weir" if import.name() == "trace" => Some(crate::trace::function(store)),
+                "weir" => p1::weir_function(store, import.name()),
+                "weir_hostdir" => host_dirs.as_ref().and_then(|functions| functions.get(store, import.name())),
+                _ => None,
+            };
+            let function = function.ok_or_else(|| not_granted(&import))?;
+            let given = function.ty(&*store);
+            if !import.ty().func().is_some_and(|wanted| given.matches(wanted)) {
+                let what = format!(
+                    "the program imports `{}::{}` as {:?}, but it is {given}",
+                    import.module(),
+                    import.name(),
+                    import.ty()
+                );
+                return Err(Error::new(Kind::Import, what));
+            }
+            imports.push(function.into());
+        }
+        Ok(imports)
+    }
+}
+
+/// An instance of a core program.
+pub struct Live {
+    store: Store<RunState>,
+    instance: Instance,
+    stats: Stats,
+    _watchdog: Option<Watchdog>,
+}
+
+impl Live {
+    /// Calls an exported function with numbers: 32-bit parameters take the low half. Gives its
+    /// result, 0 if it has none.
+    ///
+    /// # Errors
+    /// There is no such function, it takes other things than numbers, or it traps.
+    pub fn call(&mut self, export: &str, arguments: &[u64]) -> Result<u64, Error> {
+        let wrong = |what: &str| Error::new(Kind::Program, format!("the export `{export}` {what}"));
+        let function = self.instance.get_func(&mut self.store, export).ok_or_else(|| wrong("is no function"))?;
+        let parameters =
+            function.ty(&self.store).params().zip(arguments).map(|(parameter, argument)| match parameter {
+                ValType::I32 => Ok(Val::I32(*argument as i32)),
+                ValType::I64 => Ok(Val::I64(*argument as i64)),
+                _ => Err(wrong("takes other things than integers")),
+            });
+        let parameters = parameters.collect::<Result<Vec<_>, _>>()?;
+        let mut results = vec![Val::I32(0); kind.results().len()];
+        function.call(&mut self.store, &parameters, &mut results).map_err(|error| explain(&self.store, error))?;
+        match results.first() {
+            None => Ok(0),
+            Some(Val::I32(value)) => Ok(u64::from(*value as u32)),
+            Some(Val::I64(value)) => Ok(*value as u64),
+            Some(_) => Err(wrong("gives other things than integers")),
+        }
+    }
+
+    /// The program's memory, empty if it has none.
+    pub fn memory(&mut self) -> &mut [u8] {
+        match self.store.data().memory {
+            Some(memory) => memory.data_mut(&mut self.store),
+            None => &mut [],
+        }
+    }
+
+    fn entry(&mut self, module: &Module) -> Result<TypedFunc<(), ()>, Error> {
+        let Some(start) = self.instance.get_func(&mut self.store, "_start") else {
+            let exports: Vec<&str> = module.exports().map(|export| export.name()).take(8).collect();
+            let what =
+                if exports.contains(&"_initialize") { "it is a reactor (a library)" } else { "it is no command" };
+            let message = format!(
+                "the program has no entry point `_start`: {what}, its exports are {exports:?}; compile it as a command"
+            );
+            return Err(Error::new(Kind::Program, message));
+        };
+        let wrong = "the program's `_start` takes arguments or gives results; it must take and give nothing";
+        start.typed(&self.store).map_err(|error| Error::caused(Kind::Program, wrong, error))
+    }
+
+    fn finish(mut self, exit_code: u32, limits: &Limits) -> Outcome {
+        let fuel_left = self.store.get_fuel().ok();
+        let state = self.store.data_mut();
+        let mut stats = self.stats;
+        stats.memory_peak = state.limiter.memory_peak();
+        stats.stream_bytes_in = state.streams.bytes_in;
+        stats.stream_bytes_out = state.streams.bytes_out;
+        stats.mount_bytes_read = state.blobs.bytes_read();
+        stats.warnings = std::mem::take(&mut state.blobs.warnings);
+        stats.fuel_used = limits.fuel_max.and_then(|max| max.checked_sub(fuel_left?));
+        Outcome { exit_code, stats, trace: state.trace.take() }
+    }
+}
+
+fn engine(metering: Metering, limits: &Limits) -> Result<Engine, Error> {
+    let mut config = Config::new();
+    config
+        .cranelift_opt_level(OptLevel::Speed)
+        .concurrency_support(false)
+        .consume_fuel(metering.fuel)
+        .epoch_interruption(metering.epoch)
+        .async_stack_size(limits.stack_max.saturating_add(HOST_STACK_BYTES) as usize)
+        .max_wasm_stack(limits.stack_max as usize);
+    Engine::new(&config).map_err(|error| Error::caused(Kind::Internal, "this machine cannot run the engine", error))
+}
+
+fn cache_key(engine: &Engine, program: &Program, variant: &[u8], metering: Metering) -> Digest {
+    use std::hash::{Hash, Hasher};
+    struct Feed(blake3::Hasher);
+    impl Hasher for Feed {
+        fn write(&mut self, bytes: &[u8]) {
+            self.0.update(bytes);
+        }
+        fn finish(&self) -> u64 {
+            0
+        }
+    }
+    let mut feed = Feed(blake3::Hasher::new());
+    feed.write(b"weir-core-1");
+    engine.precompile_compatibility_hash().hash(&mut feed);
+    metering.hash(&mut feed);
+    feed.write(&program.digest().0);
+    feed.write(variant);
+    Digest(*feed.0.finalize().as_bytes())
+}
+
+fn from_cache(cache: &Cache, key: &Digest, engine: &Engine) -> Option<Module> {
+    let path = cache.find(key)?;
+    let module = load_file(engine, &path);
+    if module.is_none() {
+        cache.forget(key);
+    }
+    module
+}
+
+#[allow(unsafe_code, reason = "mapping compiled code is wasmtime's only lazy way to load it")]
+fn load_file(engine: &Engine, path: &std::path::Path) -> Option<Module> {
+    // SAFETY: `path` comes from `Cache::find`: this user alone can write there, and the bytes are
+    // those that `precompile_module` gave us, by digest.
+    unsafe { Module::deserialize_file(engine, path) }.ok()
+}
+
+#[allow(unsafe_code, reason = "loading what was compiled a moment ago")]
+fn keep_and_load(cache: Option<&Cache>, key: &Digest, engine: &Engine, code: &[u8]) -> Result<Module, Error> {
+    if let Some(module) = cache.and_then(|cache| cache.keep(key, code)).and_then(|path| load_file(engine, &path)) {
+        return Ok(module);
+    }
+    // SAFETY: `code` was made by this engine's `precompile_module` just before.
+    unsafe { Module::deserialize(engine, code) }
+        .map_err(|error| Error::caused(Kind::Internal, "compiled code does not load", error))
+}
+
+fn nul_terminated(strings: impl Iterator<Item = String>) -> Result<Vec<Vec<u8>>, Error> {
+    strings
+        .map(|string| {
+            if string.contains('\0') {
+                return Err(Error::new(
+                    Kind::Grant,
+                    format!("the argument or variable {string:?} contains a NUL byte"),
+                ));
+            }
+            let mut bytes = string.into_bytes();
+            bytes.push(0);
+            Ok(bytes)
+        })
+        .collect()
+}
+
+fn not_granted(import: &wasmtime::ImportType<'_>) -> Error {
+    let (module, name) = (import.module(), import.name());
+    let why = match module {
+        "wasi_snapshot_preview1" | "wasi_unstable" => "WASI 0.1 has no such function",
+        "wasi" => "threads (wasi-threads) are not supported",
+        "env" => "an embedder's own function; a program for weir imports WASI alone",
+        _ => "weir grants WASI alone",
+    };
+    Error::new(Kind::Import, format!("the program imports `{module}::{name}`, which nobody grants: {why}"))
+}
+
+/// Why a run stopped, in words.
+fn explain(store: &Store<RunState>, error: wasmtime::Error) -> Error {
+    match error.downcast_ref::<Stop>() {
+        Some(Stop::Limit(what)) => return Error::new(Kind::Limit, what.clone()),
+        Some(Stop::BrokenPipe) => return Error::new(Kind::BrokenPipe, Stop::BrokenPipe.to_string()),
+        Some(Stop::Exit(code)) => {
+            return Error::new(Kind::Program, format!("the program exited with code {code} while it was being set up"));
+        }
+        None => {}
+    }
+    match error.downcast_ref::<Trap>() {
+        Some(Trap::Interrupt) => return Error::new(Kind::Limit, store.data().deadline.error().to_string()),
+        Some(Trap::OutOfFuel) => {
+            return Error::new(Kind::Limit, "the program used up its fuel: raise --fuel-max to allow more");
+        }
+        _ => {}
+    }
+    let mut message = format!("the program trapped: {}", error.root_cause());
+    if let Some(refused) = &store.data().limiter.refused {
+        message.push_str(&format!("\n  before that, {refused}"));
+    }
+    if let Some(backtrace) = error.downcast_ref::<WasmBacktrace>() {
+        message.push_str(&format!("\nwasm backtrace, innermost call first:\n{}", backtrace.to_string().trim_end()));
+    }
+    Error::new(Kind::Trap, message)
+}

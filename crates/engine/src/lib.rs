@@ -1,0 +1,33 @@
+//! The engine: loads, caches, limits, grants to and runs WebAssembly programs. Owns wasmtime; no
+//! other crate names it.
+//!
+//! - [`Program`] is a program on disk; [`Cache`] keeps compiled code between runs.
+//! - [`CoreProgram`] runs core modules (WASI 0.1), linked with the shim by the caller: this crate
+//!   never edits a module's bytes.
+//! - [`Run`] says what is handed over and what may be used, [`Outcome`] how it ended.
+//!
+//! What it refuses: reaching a host path, socket, variable or clock that no grant names.
+
+mod blobs;
+mod cache;
+mod clock;
+mod core;
+mod deadline;
+mod error;
+mod host_dirs;
+mod limiter;
+mod p1;
+mod places;
+mod save;
+mod source;
+mod state;
+mod stats;
+mod trace;
+
+pub use cache::Cache;
+pub use core::{CoreProgram, Live, Outcome, Run};
+pub use error::{Error, Kind};
+pub use save::Save;
+pub use source::{Format, Program};
+pub use stats::Stats;
+pub use trace::{Calls, Touch, Touched, Trace};

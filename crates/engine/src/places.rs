@@ -1,0 +1,241 @@
+//! From grants to a file tree: what stands where, which directories the program finds open, and where
+//! the bytes are. Host paths are looked at once here, so that a wrong one is an error before the
+//! program starts; their contents are read later, as the program touches them.
+//!
+//! Rules: each directory grant is one preopened directory of exactly the given name, in the given
+//! order. File grants (and `--save` targets) that lie in none of them add a preopened `/` at the end.
+
+use crate::blobs::{Source as BlobSource, directory_times};
+use crate::error::{Error, Kind};
+use crate::host_dirs::{self, HostDir};
+use crate::save::Save;
+use std::fs;
+use std::path::{Path, PathBuf};
+use weir_types::grants::{Grants, Place, Source};
+use weir_types::limits::Limits;
+use weir_vfs::image::{BootNode, Image, NodeKind, Preopen, PreopenTarget};
+use weir_vfs::{BlobId, StreamId, Times};
+
+/// The first number of a mapped stream; 0, 1 and 2 are stdin, stdout and stderr.
+pub(crate) const FIRST_STREAM: u32 = 3;
+
+/// Everything that a run needs to know of its places.
+#[derive(Debug)]
+pub(crate) struct Places {
+    /// The tree at the start.
+    pub image: Image,
+    /// The blobs that the image names, by number from 1 (0 is the image itself).
+    pub sources: Vec<BlobSource>,
+    /// The mapped streams, by number from [`FIRST_STREAM`]; `None` is stdin and stdout.
+    pub streams: Vec<Option<PathBuf>>,
+    /// The real directories.
+    pub host_dirs: Vec<HostDir>,
+}
+
+impl Places {
+    /// Looks at every place and lays them out.
+    ///
+    /// # Errors
+    /// A host path is missing or of the wrong kind, a path inside is impossible or given twice.
+    pub fn plan(grants: &Grants, saves: &[Save], limits: &Limits) -> Result<Self, Error> {
+        let image = Image { quota: limits.files, ..Image::default() };
+        let mut places = Self { image, sources: Vec::new(), streams: Vec::new(), host_dirs: Vec::new() };
+        let mut outside: Vec<String> = Vec::new();
+        let mut opened: Vec<String> = Vec::new();
+        for place in &grants.places {
+            let path = tree_path(&place.guest)?;
+            if places.image.nodes.iter().any(|node| node.path == path) || opened.contains(&path) {
+                return Err(Error::new(Kind::Grant, format!("{} is granted twice: give it once", place.guest)));
+            }
+            match places.add(place, &path)? {
+                Added::Directory(target) => {
+                    places.image.preopens.push(Preopen { name: place.guest.clone(), target });
+                    opened.push(path);
+                }
+                Added::File => outside.push(path),
+            }
+        }
+        for save in saves {
+            let path = tree_path(&save.guest)?;
+            places.prepare_save(save, &path, &opened)?;
+            outside.push(path);
+        }
+        let covered = |path: &String| opened.iter().any(|open| is_below(path, open));
+        if !outside.iter().all(covered) {
+            let target = PreopenTarget::Tree(String::new());
+            places.image.preopens.push(Preopen { name: "/".into(), target });
+        }
+        // Parents first, so that a place inside a mounted directory lands in it.
+        places.image.nodes.sort_by_key(|node| node.path.matches('/').count() + usize::from(!node.path.is_empty()));
+        Ok(places)
+    }
+
+    fn add(&mut self, place: &Place, path: &str) -> Result<Added, Error> {
+        let (kind, times) = match &place.source {
+            Source::Mount(host) => self.mount(place, Path::new(host))?,
+            Source::Bytes(bytes) => (NodeKind::Bytes(bytes.clone()), Times::default()),
+            Source::Scratch => (NodeKind::Directory(None), Times::default()),
+            Source::Stream(host) => {
+                let number = FIRST_STREAM + self.streams.len() as u32;
+                if let Some(host) = host {
+                    check_stream(place, Path::new(host))?;
+                }
+                self.streams.push(host.as_ref().map(PathBuf::from));
+                (NodeKind::Stream(StreamId(number)), Times::default())
+            }
+            Source::HostDir { host, read_only } => {
+                let fd = host_dirs::FIRST_FD + self.host_dirs.len() as u32;
+                if !Path::new(host).is_dir() {
+                    return Err(Error::new(Kind::Grant, format!("--host-dir {}: {host} is no directory", place.guest)));
+                }
+                self.host_dirs.push(HostDir { guest: place.guest.clone(), host: host.clone(), read_only: *read_only });
+                return Ok(Added::Directory(PreopenTarget::Host(fd)));
+            }
+        };
+        if path.is_empty() && !matches!(kind, NodeKind::Directory(_)) {
+            return Err(Error::new(Kind::Grant, format!("{:?} cannot be a file: name a path below /", place.guest)));
+        }
+        let added = match kind {
+            NodeKind::Directory(_) => Added::Directory(PreopenTarget::Tree(path.into())),
+            _ => Added::File,
+        };
+        self.image.nodes.push(BootNode { path: path.into(), times, read_only: false, kind });
+        Ok(added)
+    }
+
+    fn mount(&mut self, place: &Place, host: &Path) -> Result<(NodeKind, Times), Error> {
+        let wrong = |what: String| Error::new(Kind::Grant, format!("--mount {}: {what}", place.guest));
+        let meta = fs::metadata(host).map_err(|error| wrong(format!("{}: {error}", host.display())))?;
+        let times = directory_times(&meta);
+        // Names of entries are looked up from here for as long as the program runs.
+        let host = fs::canonicalize(host).map_err(|error| wrong(format!("{}: {error}", host.display())))?;
+        if meta.is_dir() {
+            fs::read_dir(&host).map_err(|error| wrong(format!("{}: {error}", host.display())))?;
+            let blob = self.source(BlobSource::listing(host));
+            Ok((NodeKind::Directory(Some(blob)), times))
+        } else if meta.is_file() {
+            let blob = self.source(BlobSource::file(host, &meta));
+            Ok((NodeKind::File { blob, offset: 0, size: meta.len() }, times))
+        } else {
+            Err(wrong(format!("{} is neither a file nor a directory: hand it over with --stream", host.display())))
+        }
+    }
+
+    fn source(&mut self, source: BlobSource) -> BlobId {
+        self.sources.push(source);
+        BlobId(self.sources.len() as u32)
+    }
+
+    /// Makes sure that the program can create what is to be saved.
+    fn prepare_save(&mut self, save: &Save, path: &str, opened: &[String]) -> Result<(), Error> {
+        let real = |place: &&HostDir| tree_path(&place.guest).is_ok_and(|dir| is_below(path, &dir));
+        if let Some(dir) = self.host_dirs.iter().find(real) {
+            let what = format!("--save {}: it lies in the host directory {} already", save.guest, dir.host);
+            return Err(Error::new(Kind::Grant, what));
+        }
+        if opened.iter().any(|open| is_below(path, open)) {
+            return Ok(());
+        }
+        if let Some((parent, _)) = path.rsplit_once('/')
+            && !self.image.nodes.iter().any(|node| node.path == parent)
+        {
+            let kind = NodeKind::Directory(None);
+            self.image.nodes.push(BootNode { path: parent.into(), times: Times::default(), read_only: false, kind });
+        }
+        Ok(())
+    }
+}
+
+enum Added {
+    Directory(PreopenTarget),
+    File,
+}
+
+/// A path inside as a path from the root of the tree: no leading slash, no `.`, never `..`.
+fn tree_path(guest: &str) -> Result<String, Error> {
+    let wrong = |what: &str| Error::new(Kind::Grant, format!("the path {guest:?} inside the program {what}"));
+    if guest.is_empty() {
+        return Err(wrong("is empty: write for example /data"));
+    }
+    if guest.contains('\0') {
+        return Err(wrong("contains a NUL byte"));
+    }
+    let mut path = String::new();
+    for part in guest.split('/').filter(|part| !part.is_empty() && *part != ".") {
+        if part == ".." {
+            return Err(wrong("contains `..`: write where it is"));
+        }
+        if !path.is_empty() {
+            path.push('/');
+        }
+        path.push_str(part);
+    }
+    Ok(path)
+}
+
+fn is_below(path: &str, directory: &str) -> bool {
+    directory.is_empty() || path == directory || path.strip_prefix(directory).is_some_and(|rest| rest.starts_with('/'))
+}
+
+fn check_stream(place: &Place, host: &Path) -> Result<(), Error> {
+    let parent = host.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let wrong = |what: String| Err(Error::new(Kind::Grant, format!("--stream {}: {what}", place.guest)));
+    if host.is_dir() {
+        return wrong(format!("{} is a directory", host.display()));
+    }
+    if !host.exists() && !parent.is_dir() {
+        return wrong(format!("{} does not exist and cannot be made", host.display()));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(places: Vec<Place>, saves: &[Save]) -> Result<Places, Error> {
+        Places::plan(&Grants { places, ..Grants::default() }, saves, &Limits::default())
+    }
+
+    fn place(guest: &str, source: Source) -> Place {
+        Place { guest: guest.into(), source }
+    }
+
+    fn names(places: &Places) -> Vec<&str> {
+        places.image.preopens.iter().map(|preopen| preopen.name.as_str()).collect()
+    }
+
+    #[test]
+    fn preopens_are_the_directories_as_given_then_the_root_for_loose_files() {
+        let places = plan(
+            vec![
+                place("/w", Source::Scratch),
+                place("rel.dir", Source::Scratch),
+                place("/w/in.txt", Source::Bytes(b"x".to_vec())),
+            ],
+            &[],
+        );
+        assert_eq!(names(&places.unwrap()), ["/w", "rel.dir"]);
+        let places = plan(vec![place("/w", Source::Scratch), place("/etc/x", Source::Bytes(Vec::new()))], &[]);
+        assert_eq!(names(&places.unwrap()), ["/w", "/"]);
+        let save = Save { guest: "/out/a".into(), host: "a".into() };
+        let places = plan(vec![], &[save]).unwrap();
+        assert_eq!((names(&places), places.image.nodes[0].path.as_str()), (vec!["/"], "out"));
+    }
+
+    #[test]
+    fn refusals_name_the_path() {
+        for (places, words) in [
+            (vec![place("/a/../b", Source::Scratch)], "`..`"),
+            (vec![place("", Source::Scratch)], "is empty"),
+            (vec![place("/a", Source::Scratch), place("/a/", Source::Scratch)], "granted twice"),
+            (vec![place("/", Source::Bytes(Vec::new()))], "cannot be a file"),
+            (vec![place("/a", Source::Mount("/does/not/exist".into()))], "/does/not/exist"),
+            (vec![place("/a", Source::Mount("/dev/null".into()))], "--stream"),
+            (vec![place("/a", Source::HostDir { host: "/dev/null".into(), read_only: false })], "no directory"),
+        ] {
+            let error = plan(places, &[]).unwrap_err().to_string();
+            assert!(error.contains(words), "{error}");
+        }
+    }
+}

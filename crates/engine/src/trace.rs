@@ -1,0 +1,124 @@
+//! What a program did, call by call: the observed half of `weir inspect` and the call counts of
+//! `--stats`. A program linked for tracing reports each WASI call after it returned, with its raw
+//! arguments; paths are read from the program's memory here. What is kept is bounded.
+
+use crate::p1::memory::Guest;
+use crate::state::RunState;
+use std::collections::BTreeMap;
+use wasmtime::{Caller, Func, Store};
+
+/// Different (function, path) pairs kept. Default 100,000; further ones are counted as dropped.
+const TOUCHES_MAX: usize = 100_000;
+
+/// The calls of one run.
+#[derive(Clone, Debug, Default)]
+pub struct Trace {
+    /// By function id (see weir-link's table of WASI 0.1 functions): calls, and calls that failed.
+    pub calls: BTreeMap<u32, Calls>,
+    /// By function id, descriptor and path: how often, and the last errno.
+    pub touches: BTreeMap<Touch, Touched>,
+    /// Touches beyond the bound.
+    pub dropped: u64,
+}
+
+/// How often a function was called.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Calls {
+    /// All calls.
+    pub count: u64,
+    /// Those that gave an errno other than success.
+    pub failed: u64,
+}
+
+/// A function with the path it was given.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Touch {
+    /// The function's id.
+    pub function: u32,
+    /// The path, as the program gave it, relative to the descriptor.
+    pub path: String,
+    /// The descriptor that the path starts from.
+    pub descriptor: u32,
+}
+
+/// How often a path was touched.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Touched {
+    /// All calls.
+    pub count: u64,
+    /// The errno of the last call, 0 for success.
+    pub errno: u16,
+}
+
+/// Parameters that a traced call has at most.
+const SLOTS: usize = 9;
+
+impl Trace {
+    fn record(&mut self, guest: Option<&Guest>, function: u32, arguments: &[i64; SLOTS], errno: i32) {
+        let calls = self.calls.entry(function).or_default();
+        calls.count += 1;
+        calls.failed += u64::from(errno != 0);
+        let Some(guest) = guest else { return };
+        for (descriptor, at) in path_slots(function).iter().copied() {
+            let argument = |slot: usize| arguments.get(slot).copied().unwrap_or_default() as u32;
+            let Ok(bytes) = guest.slice(argument(at), argument(at + 1).min(65_536)) else { continue };
+            let touch = Touch {
+                function,
+                path: String::from_utf8_lossy(bytes).into_owned(),
+                descriptor: descriptor.map_or(u32::MAX, argument),
+            };
+            if self.touches.len() >= TOUCHES_MAX && !self.touches.contains_key(&touch) {
+                self.dropped += 1;
+                continue;
+            }
+            let touched = self.touches.entry(touch).or_default();
+            touched.count += 1;
+            touched.errno = errno as u16;
+        }
+    }
+}
+
+/// Where a function's paths are among its arguments: (slot of the descriptor, slot of the pointer).
+/// The ids are positions in weir-link's table.
+fn path_slots(function: u32) -> &'static [(Option<usize>, usize)] {
+    match function {
+        27 | 33 | 36 => &[(Some(0), 1)], // path_create_directory, path_remove_directory, path_unlink_file
+        28 | 29 | 31 => &[(Some(0), 2)], // path_filestat_get, path_filestat_set_times, path_open
+        30 => &[(Some(0), 2), (Some(4), 5)], // path_link
+        32 => &[(Some(0), 1)],           // path_readlink
+        34 => &[(Some(0), 1), (Some(3), 4)], // path_rename
+        35 => &[(Some(2), 3)],           // path_symlink: the new path
+        _ => &[],
+    }
+}
+
+/// The import `weir.trace`.
+#[allow(clippy::too_many_arguments, reason = "the signature is fixed: a function id, nine slots, a result")]
+pub(crate) fn function(store: &mut Store<RunState>) -> Func {
+    Func::wrap(
+        store,
+        |mut call: Caller<'_, RunState>,
+         function: u32,
+         a0: i64,
+         a1: i64,
+         a2: i64,
+         a3: i64,
+         a4: i64,
+         a5: i64,
+         a6: i64,
+         a7: i64,
+         a8: i64,
+         errno: i32| {
+            let arguments = [a0, a1, a2, a3, a4, a5, a6, a7, a8];
+            let Some(mut trace) = call.data_mut().trace.take() else { return };
+            match call.data().memory {
+                Some(memory) => {
+                    let (bytes, _) = memory.data_and_store_mut(&mut call);
+                    trace.record(Some(&Guest(bytes)), function, &arguments, errno);
+                }
+                None => trace.record(None, function, &arguments, errno),
+            }
+            call.data_mut().trace = Some(trace);
+        },
+    )
+}
