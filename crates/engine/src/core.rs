@@ -244,12 +244,12 @@ impl Live {
     pub fn call(&mut self, export: &str, arguments: &[u64]) -> Result<u64, Error> {
         let wrong = |what: &str| Error::new(Kind::Program, format!("the export `{export}` {what}"));
         let function = self.instance.get_func(&mut self.store, export).ok_or_else(|| wrong("is no function"))?;
-        let parameters =
-            function.ty(&self.store).params().zip(arguments).map(|(parameter, argument)| match parameter {
-                ValType::I32 => Ok(Val::I32(*argument as i32)),
-                ValType::I64 => Ok(Val::I64(*argument as i64)),
-                _ => Err(wrong("takes other things than integers")),
-            });
+        let kind = function.ty(&self.store);
+        let parameters = kind.params().zip(arguments).map(|(parameter, argument)| match parameter {
+            ValType::I32 => Ok(Val::I32(*argument as i32)),
+            ValType::I64 => Ok(Val::I64(*argument as i64)),
+            _ => Err(wrong("takes other things than integers")),
+        });
         let parameters = parameters.collect::<Result<Vec<_>, _>>()?;
         let mut results = vec![Val::I32(0); kind.results().len()];
         function.call(&mut self.store, &parameters, &mut results).map_err(|error| explain(&self.store, error))?;
