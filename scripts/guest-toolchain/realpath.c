@@ -25,11 +25,10 @@ static int follow(struct walk *w, const char *target, size_t target_len, size_t 
   char next[PATH_MAX];
   size_t rest_len = strlen(w->todo);
   if (++w->links > LINKS_MAX) return give_up(ELOOP);
-  if (target_len + rest_len + 2 > sizeof next) return give_up(ENAMETOOLONG);
+  if (target_len + rest_len + 1 > sizeof next) return give_up(ENAMETOOLONG);
   memcpy(next, target, target_len);
-  next[target_len] = '/';
-  memcpy(next + target_len + 1, w->todo, rest_len + 1);
-  memcpy(w->todo, next, target_len + rest_len + 2);
+  memcpy(next + target_len, w->todo, rest_len + 1); // empty, or begins with a slash
+  memcpy(w->todo, next, target_len + rest_len + 1);
   w->done[target[0] == '/' ? 0 : base_len] = 0;
   return 0;
 }

@@ -1,0 +1,3 @@
+module weir.example/fstest
+
+go 1.24
