@@ -1,0 +1,313 @@
+//! What is measured: calls, start-up, whole runs, computing.
+
+use super::report::{Goal, Part, Report, Row};
+use super::samples::Samples;
+use super::{Bench, write};
+use crate::process;
+use crate::programs::{self, Case, REAL};
+use anyhow::{Context, Result, bail};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+
+/// Goals of single calls, by the names that `guests/bench/io.c` prints. What has none is for information.
+const CALL_GOALS: [(&str, Goal); 9] = [
+    ("read_64", Goal::TimesCheaper(30.0)),
+    ("read_64_mounted", Goal::TimesCheaper(30.0)),
+    ("write_64", Goal::TimesCheaper(30.0)),
+    ("pread_4k", Goal::TimesCheaper(15.0)),
+    ("pread_4k_mounted", Goal::TimesCheaper(15.0)),
+    ("open_close", Goal::TimesCheaper(15.0)),
+    ("stat", Goal::TimesCheaper(25.0)),
+    ("readdir_entry", Goal::TimesCheaper(50.0)),
+    ("seek", Goal::None),
+];
+
+/// A 4 KiB read is held against the same copy inside the guest, too.
+const AGAINST_MEMCPY: [&str; 2] = ["pread_4k", "pread_4k_mounted"];
+const MEMCPY_TIMES_MAX: f64 = 2.0;
+
+/// Room for noise where the goal is "not slower": what two runs of one command differ by on a quiet machine.
+const NOT_SLOWER: Goal = Goal::AtMost(1.05);
+
+impl Bench<'_> {
+    /// An empty folder.
+    fn folder(&self, name: &str) -> Result<PathBuf> {
+        let folder = self.scratch.join(name);
+        if folder.exists() {
+            fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;
+        }
+        fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        Ok(folder)
+    }
+
+    /// `command`, held on one CPU: a wake-up on another one costs more than most of what is measured.
+    fn pinned(&self, command: Command) -> Command {
+        let Some(cpu) = self.cpu else { return command };
+        let mut pinned = Command::new("taskset");
+        pinned.args(["-c", &cpu.to_string()]).arg(command.get_program()).args(command.get_args());
+        for (name, value) in command.get_envs() {
+            match value {
+                Some(value) => pinned.env(name, value),
+                None => pinned.env_remove(name),
+            };
+        }
+        pinned
+    }
+
+    fn timed(&self, command: Command) -> Result<(Duration, Output)> {
+        let mut command = self.pinned(command);
+        let began = Instant::now();
+        let output = process::kept(&mut command)?;
+        let spent = began.elapsed();
+        if !output.status.success() {
+            bail!("{}: {}\n{}", process::words(&command), output.status, String::from_utf8_lossy(&output.stderr));
+        }
+        Ok((spent, output))
+    }
+
+    fn guest(&self, name: &str) -> Option<PathBuf> {
+        let path = self.root.join(".programs/guests").join(name);
+        path.exists().then_some(path)
+    }
+}
+
+/// One call at a time, measured inside the guest.
+pub fn calls(bench: &Bench<'_>, report: &mut Report) -> Result<()> {
+    let Some(guest) = bench.guest("bench-io.wasm") else {
+        report.skipped.push("single calls: no bench-io.wasm: run scripts/guests.sh bench".into());
+        return Ok(());
+    };
+    println!("single calls");
+    let folder = bench.folder("calls")?;
+    fs::write(folder.join("data.bin"), vec![7_u8; 64 * 1024])?;
+    let arguments = ["/w", "/w/data.bin"];
+    let weir = || {
+        let mut command = bench.runtimes.weir();
+        command.arg("--mount").arg(format!("/w={}", folder.display())).arg(&guest).args(arguments);
+        command
+    };
+    let stock = || {
+        let mut command = bench.runtimes.stock();
+        command.arg("--dir").arg(format!("{}::/w", folder.display())).arg(&guest).args(arguments);
+        command
+    };
+    let rounds = bench.extent.rounds(9, 1);
+    let (ours, theirs) = alternate_lines(bench, rounds, &weir, &stock)?;
+    let memcpy = value_of(&ours, "memcpy_4k").map_or(f64::NAN, Samples::median);
+    let mut rows = Vec::new();
+    for (name, weir) in ours.into_iter().filter(|(name, _)| !name.contains('.')) {
+        let goal = CALL_GOALS.iter().find(|(other, _)| *other == name).map_or(Goal::None, |(_, goal)| *goal);
+        let stock = value_of(&theirs, &name).cloned().unwrap_or_default();
+        if AGAINST_MEMCPY.contains(&name.as_str()) {
+            let goal = Goal::TimesReference(MEMCPY_TIMES_MAX, memcpy);
+            rows.push(Row { name: format!("{name}, against memcpy"), weir: weir.clone(), stock: stock.clone(), goal });
+        }
+        rows.push(Row { name, weir, stock, goal });
+    }
+    let about = format!(
+        "Nanoseconds per call, measured inside the guest (`guests/bench/io.c`): weir with the folder mounted as data, stock wasmtime with the \
+         host's folder. {rounds} alternating runs; each gives the median of 15 batches. `readdir_entry` is one of 1,000 entries; `_mounted` is a \
+         file that was mounted, the others are files that the guest wrote."
+    );
+    let commands = vec![process::words(&weir()), process::words(&stock())];
+    report.parts.push(Part { title: "Single calls", unit: "ns", about, commands, rows });
+    Ok(())
+}
+
+type Lines = Vec<(String, Samples)>;
+
+/// Runs both commands `rounds` times in turn and collects the `name value` lines that they print.
+fn alternate_lines(
+    bench: &Bench<'_>,
+    rounds: usize,
+    weir: &dyn Fn() -> Command,
+    stock: &dyn Fn() -> Command,
+) -> Result<(Lines, Lines)> {
+    // Compiled code goes into the caches first.
+    bench.timed(weir())?;
+    bench.timed(stock())?;
+    let (mut ours, mut theirs) = (Lines::new(), Lines::new());
+    for _ in 0..rounds {
+        collect(&bench.timed(weir())?.1, &mut ours);
+        collect(&bench.timed(stock())?.1, &mut theirs);
+    }
+    Ok((ours, theirs))
+}
+
+fn collect(output: &Output, lines: &mut Lines) {
+    for line in String::from_utf8_lossy(&output.stdout).lines() {
+        let Some((name, value)) = line.split_once(' ') else { continue };
+        let Ok(value) = value.trim().parse() else { continue };
+        match lines.iter_mut().find(|(other, _)| other == name) {
+            Some((_, samples)) => samples.push(value),
+            None => {
+                let mut samples = Samples::default();
+                samples.push(value);
+                lines.push((name.into(), samples));
+            }
+        }
+    }
+}
+
+fn value_of<'a>(lines: &'a Lines, name: &str) -> Option<&'a Samples> {
+    lines.iter().find(|(other, _)| other == name).map(|(_, samples)| samples)
+}
+
+/// A program that prints one line, so that only starting and ending is left.
+const HELLO: &str = r#"(module
+  (import "wasi_snapshot_preview1" "fd_write" (func $fd_write (param i32 i32 i32 i32) (result i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 0) "\10\00\00\00\06\00\00\00")
+  (data (i32.const 16) "hello\n")
+  (func (export "_start") (drop (call $fd_write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))))
+"#;
+
+/// From the start of the process to its end, with compiled code at hand.
+pub fn start_up(bench: &Bench<'_>, report: &mut Report) -> Result<()> {
+    println!("start-up");
+    let folder = bench.folder("start")?;
+    let (text, module, compiled) = (folder.join("hello.wat"), folder.join("hello.wasm"), folder.join("hello.cwasm"));
+    write(&text, HELLO)?;
+    let tools = bench.runtimes.wasmtime.with_file_name("wasm-tools");
+    process::text(Command::new(tools).arg("parse").arg(&text).arg("-o").arg(&module))?;
+    process::text(Command::new(&bench.runtimes.wasmtime).arg("compile").arg(&module).arg("-o").arg(&compiled))?;
+
+    let on = |mut command: Command, path: &Path| {
+        command.arg(path);
+        command
+    };
+    let precompiled = || {
+        let mut command = Command::new(&bench.runtimes.wasmtime);
+        command.args(["run", "--allow-precompiled"]).arg(&compiled);
+        command
+    };
+    let weir = || on(bench.runtimes.weir(), &module);
+    let weir_mount = || {
+        let mut command = bench.runtimes.weir();
+        command.arg("--mount").arg(format!("/w={}", folder.display())).arg(&module);
+        command
+    };
+    let cached = || on(bench.runtimes.stock(), &module);
+    let cached_dir = || {
+        let mut command = bench.runtimes.stock();
+        command.arg("--dir").arg(format!("{}::/w", folder.display())).arg(&module);
+        command
+    };
+    let rounds = bench.extent.rounds(200, 10);
+    let all: [&dyn Fn() -> Command; 5] = [&weir, &cached, &precompiled, &weir_mount, &cached_dir];
+    let [weir_times, cached_times, precompiled_times, weir_mount_times, cached_dir_times] =
+        alternate_times(bench, rounds, all)?;
+    let row = |name: &str, weir: &Samples, stock: Samples| Row {
+        name: name.into(),
+        weir: weir.clone(),
+        stock,
+        goal: NOT_SLOWER,
+    };
+    let rows = vec![
+        row("a line of output; stock from its cache", &weir_times, cached_times),
+        row("a line of output; stock from a file compiled beforehand", &weir_times, precompiled_times),
+        row("the same with a folder, mounted or preopened; stock from its cache", &weir_mount_times, cached_dir_times),
+    ];
+    let about = format!(
+        "Milliseconds from start to end of the process; {rounds} alternating runs after one that fills the caches."
+    );
+    let commands = all.iter().map(|command| process::words(&command())).collect();
+    report.parts.push(Part { title: "Start-up", unit: "ms", about, commands, rows });
+    Ok(())
+}
+
+/// Runs the commands in turn, `rounds` times, and gives each one's times in milliseconds.
+fn alternate_times<const N: usize>(
+    bench: &Bench<'_>,
+    rounds: usize,
+    commands: [&dyn Fn() -> Command; N],
+) -> Result<[Samples; N]> {
+    let mut times: [Samples; N] = std::array::from_fn(|_| Samples::default());
+    for command in commands {
+        bench.timed(command())?;
+    }
+    for round in 0..rounds {
+        // The order turns, so that nobody always follows the same neighbour.
+        for at in 0..N {
+            let at = (at + round) % N;
+            times[at].push(bench.timed(commands[at]())?.0.as_secs_f64() * 1e3);
+        }
+    }
+    Ok(times)
+}
+
+/// Real programs from start to end, and whether both wrote the same bytes.
+pub fn whole_runs(bench: &Bench<'_>, report: &mut Report) -> Result<()> {
+    let (mut rows, mut commands) = (Vec::new(), Vec::new());
+    let rounds = bench.extent.rounds(11, 2);
+    for case in &REAL {
+        if !case.is_there(bench.root) {
+            report.skipped.push(format!("{}: no .programs/{}: run scripts/programs.sh", case.name, case.program));
+            continue;
+        }
+        println!("whole runs: {}", case.name);
+        let differences = programs::differences(bench.root, &bench.runtimes, case)?;
+        if !differences.is_empty() {
+            report.problems.push(format!("{}: {}", case.name, differences.join("; ")));
+            continue;
+        }
+        rows.push(whole_run(bench, case, rounds, &mut commands)?);
+    }
+    let about = format!(
+        "Milliseconds from start to end of the process, writing the results to the host included; {rounds} alternating runs, compiled code \
+         from the caches. Before that, one run each was compared: output, exit code and every written file were the same, byte by byte."
+    );
+    report.parts.push(Part { title: "Whole runs of real programs", unit: "ms", about, commands, rows });
+    Ok(())
+}
+
+fn whole_run(bench: &Bench<'_>, case: &Case, rounds: usize, commands: &mut Vec<String>) -> Result<Row> {
+    let work = bench.scratch.join("work").join(case.name);
+    let saved = bench.folder("saved")?;
+    let (mut weir, mut stock) = (Samples::default(), Samples::default());
+    commands.push(process::words(&case.weir(bench.root, &bench.runtimes, &work, Some(&saved))));
+    commands.push(process::words(&case.stock(bench.root, &bench.runtimes, &work)));
+    for _ in 0..rounds {
+        case.lay_out(bench.root, &work)?;
+        let command = case.weir(bench.root, &bench.runtimes, &work, Some(&saved));
+        weir.push(bench.timed(command)?.0.as_secs_f64() * 1e3);
+        let command = case.stock(bench.root, &bench.runtimes, &work);
+        stock.push(bench.timed(command)?.0.as_secs_f64() * 1e3);
+    }
+    Ok(Row { name: case.name.into(), weir, stock, goal: NOT_SLOWER })
+}
+
+/// Work without files.
+pub fn compute(bench: &Bench<'_>, report: &mut Report) -> Result<()> {
+    let Some(guest) = bench.guest("bench-compute.wasm") else {
+        report.skipped.push("computing: no bench-compute.wasm: run scripts/guests.sh bench".into());
+        return Ok(());
+    };
+    println!("computing");
+    let on = |mut command: Command| {
+        command.arg(&guest);
+        command
+    };
+    let (weir, stock) = (|| on(bench.runtimes.weir()), || on(bench.runtimes.stock()));
+    let rounds = bench.extent.rounds(7, 1);
+    let (ours, theirs) = alternate_lines(bench, rounds, &weir, &stock)?;
+    let mut rows = Vec::new();
+    for (name, weir) in ours {
+        let stock = value_of(&theirs, &name).cloned().unwrap_or_default();
+        if name.ends_with(".checksum") {
+            if weir.median() != stock.median() {
+                report.problems.push(format!("{name}: {} instead of {}", weir.median(), stock.median()));
+            }
+            continue;
+        }
+        rows.push(Row { name, weir, stock, goal: NOT_SLOWER });
+    }
+    let about = format!(
+        "Milliseconds, measured inside the guest (`guests/bench/compute.c`); {rounds} alternating runs. The checksums were the same."
+    );
+    let commands = vec![process::words(&weir()), process::words(&stock())];
+    report.parts.push(Part { title: "Computing", unit: "ms", about, commands, rows });
+    Ok(())
+}
