@@ -13,9 +13,22 @@
 //! allocations sized by a program before a quota was asked. Every failure is an [`Errno`].
 #![no_std]
 #![forbid(unsafe_code)]
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::indexing_slicing,
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::unreachable,
+        clippy::string_slice
+    )
+)]
 
 extern crate alloc;
 
+mod content;
+mod directory;
 mod errno;
 pub mod image;
 pub mod p1;
@@ -24,4 +37,6 @@ mod vfs;
 
 pub use errno::Errno;
 pub use platform::{BlobId, Memory, Platform, StreamId};
-pub use vfs::{DirEntry, FileType, NodeId, OpenHow, SetTime, Stat, Times, Usage, Vfs, Walk, WalkEntry};
+pub use vfs::{
+    DIRECTORY_SIZE, DirEntry, FileType, NodeId, OpenHow, SetTime, Stat, Times, Usage, Vfs, Walk, WalkEntry, load_image,
+};

@@ -1,8 +1,22 @@
-//! The tree.
+//! The tree: nodes in one arena, and what can be done with a node that is known.
+//!
+//! Nodes refer to one another by number, so that dropping a deep tree is no recursion and nothing can
+//! form a cycle of ownership. Operations on paths are in [`names`], resolution in [`resolve`], listing in
+//! [`lists`], file contents in [`files`], the start from an image in [`boot`].
 
-use crate::image::Image;
+mod boot;
+mod files;
+mod lists;
+mod names;
+mod resolve;
+
+pub use boot::load_image;
+pub use lists::{Walk, WalkEntry};
+
+use crate::content::{Budget, Content};
+use crate::directory::Directory;
 use crate::{Errno, Platform, StreamId};
-use alloc::string::String;
+use alloc::{boxed::Box, vec::Vec};
 use weir_types::limits::Quota;
 
 /// A node of the tree. Valid as long as it is linked in the tree or retained; after that the number
@@ -34,6 +48,13 @@ pub struct Times {
     pub changed: u64,
 }
 
+impl Times {
+    /// The same time for all.
+    pub fn all(time: u64) -> Self {
+        Self { accessed: time, modified: time, changed: time }
+    }
+}
+
 /// A new value for a timestamp.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SetTime {
@@ -53,13 +74,17 @@ pub struct Stat {
     pub ino: u64,
     /// What it is.
     pub kind: FileType,
-    /// Directory entries that name it. 1 for every directory that is not removed.
+    /// Directory entries that name it. 1 for every directory that is not removed, which is what file
+    /// systems say that do not count subdirectories.
     pub links: u64,
-    /// Bytes of a file or of a link's target; a fixed number for directories; 0 for streams.
+    /// Bytes of a file or of a link's target; [`DIRECTORY_SIZE`] for directories; 0 for streams.
     pub size: u64,
     /// Timestamps.
     pub times: Times,
 }
+
+/// What [`Stat::size`] says of a directory.
+pub const DIRECTORY_SIZE: u64 = 4096;
 
 /// How [`Vfs::open_at`] opens.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -102,45 +127,98 @@ pub struct Usage {
     pub nodes: u64,
 }
 
-/// A position in a walk over a whole tree, see [`Vfs::walk`].
 #[derive(Debug)]
-pub struct Walk {
-    _path: String,
+enum Kind {
+    /// An unused place in the arena, with the number of the next one.
+    Free(Option<NodeId>),
+    Directory(Box<Directory>),
+    File(Content),
+    Symlink {
+        target: Box<str>,
+        /// The program made it, so its bytes are charged.
+        charged: bool,
+    },
+    Stream(StreamId),
 }
 
-/// One step of a walk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct WalkEntry<'a> {
-    /// The path from where the walk began, without a leading slash; `""` for the beginning itself.
-    pub path: &'a str,
-    /// The node.
-    pub node: NodeId,
-    /// What is known about it.
-    pub stat: Stat,
+impl Kind {
+    /// Bytes that the node is charged with.
+    fn charge(&self) -> u64 {
+        match self {
+            Kind::File(content) => content.charge(),
+            Kind::Symlink { target, charged: true } => target.len() as u64,
+            _ => 0,
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Node {
+    kind: Kind,
+    ino: u64,
+    times: Times,
+    /// Directory entries that name it; 1 for the root.
+    links: u32,
+    /// How often it is retained.
+    opens: u32,
+    /// Nothing at or below it can be changed.
+    read_only: bool,
+    /// A root of the tree: it can be neither removed nor renamed.
+    pinned: bool,
 }
 
 /// A virtual file system.
 #[derive(Debug)]
 pub struct Vfs<P: Platform> {
     platform: P,
+    nodes: Vec<Node>,
+    free: Option<NodeId>,
+    /// A file that was written and has not got the time of that yet.
+    unsettled: Option<NodeId>,
+    budget: Budget,
     quota: Quota,
+    nodes_live: u64,
+    /// Directory entries, which hard links can make more than nodes.
+    entries_live: u64,
+    ino_next: u64,
+    hash_seed: u64,
 }
+
+const ROOT: NodeId = NodeId(0);
 
 #[allow(clippy::missing_errors_doc, reason = "the errors are those of POSIX, named where they need explaining")]
 impl<P: Platform> Vfs<P> {
     /// A file system with nothing but its root directory.
-    pub fn new(platform: P, quota: Quota) -> Self {
-        Self { platform, quota }
-    }
-
-    /// A file system with the tree of `image`.
-    pub fn boot(platform: P, image: &Image) -> Result<Self, Errno> {
-        Ok(Self::new(platform, image.quota))
+    pub fn new(mut platform: P, quota: Quota) -> Self {
+        let now = platform.now();
+        let hash_seed = platform.hash_seed();
+        let root = Node {
+            kind: Kind::Directory(Box::new(Directory::new(ROOT))),
+            ino: 1,
+            times: Times::all(now),
+            links: 1,
+            opens: 0,
+            read_only: false,
+            pinned: true,
+        };
+        let budget = Budget { used: 0, max: quota.bytes_max };
+        Self {
+            platform,
+            nodes: Vec::from([root]),
+            free: None,
+            unsettled: None,
+            budget,
+            quota,
+            nodes_live: 1,
+            entries_live: 0,
+            ino_next: 2,
+            hash_seed,
+        }
     }
 
     /// The root directory.
     pub fn root(&self) -> NodeId {
-        NodeId(0)
+        ROOT
     }
 
     /// The platform.
@@ -160,7 +238,7 @@ impl<P: Platform> Vfs<P> {
 
     /// What this file system holds.
     pub fn usage(&self) -> Usage {
-        Usage::default()
+        Usage { bytes: self.budget.used, nodes: self.nodes_live }
     }
 
     /// Gives a file that was written the time of now, if that is still outstanding.
@@ -169,169 +247,193 @@ impl<P: Platform> Vfs<P> {
     /// changed, and the time is taken when anybody could see it: at the next operation on names or
     /// times, at the last release of the node, or when another file is written. So that a program
     /// cannot tell the difference, the adapter calls this before the program reads a clock or waits.
-    pub fn settle(&mut self) {}
-
-    /// The node at `path` below `dir`, not retained.
-    pub fn resolve(&mut self, _dir: NodeId, _path: &str, _follow: bool) -> Result<NodeId, Errno> {
-        Err(Errno::Nosys)
+    #[inline]
+    pub fn settle(&mut self) {
+        if self.unsettled.is_some() {
+            self.now();
+        }
     }
 
-    /// Opens, perhaps creates, the node at `path` below `dir` and retains it.
-    pub fn open_at(&mut self, _dir: NodeId, _path: &str, _how: OpenHow) -> Result<NodeId, Errno> {
-        Err(Errno::Nosys)
+    /// The time, after giving it to a file that still waits for it.
+    fn now(&mut self) -> u64 {
+        let now = self.platform.now();
+        if let Some(node) = self.unsettled.take().and_then(|id| self.nodes.get_mut(id.0 as usize)) {
+            node.times.modified = now;
+            node.times.changed = now;
+        }
+        now
+    }
+
+    /// Notes that the contents of a file changed.
+    #[inline]
+    fn written(&mut self, id: NodeId) {
+        if P::CLOCK_IS_CHEAP || self.unsettled != Some(id) {
+            self.settle();
+            self.unsettled = Some(id);
+        }
+        if P::CLOCK_IS_CHEAP {
+            self.settle();
+        }
+    }
+
+    #[inline]
+    fn node(&self, id: NodeId) -> Result<&Node, Errno> {
+        self.nodes.get(id.0 as usize).ok_or(Errno::Badf)
+    }
+
+    #[inline]
+    fn node_mut(&mut self, id: NodeId) -> Result<&mut Node, Errno> {
+        self.nodes.get_mut(id.0 as usize).ok_or(Errno::Badf)
+    }
+
+    fn directory(&self, id: NodeId) -> Result<&Directory, Errno> {
+        match &self.node(id)?.kind {
+            Kind::Directory(directory) => Ok(directory),
+            Kind::Free(_) => Err(Errno::Badf),
+            _ => Err(Errno::Notdir),
+        }
+    }
+
+    fn directory_mut(&mut self, id: NodeId) -> Result<&mut Directory, Errno> {
+        match &mut self.node_mut(id)?.kind {
+            Kind::Directory(directory) => Ok(directory),
+            Kind::Free(_) => Err(Errno::Badf),
+            _ => Err(Errno::Notdir),
+        }
+    }
+
+    /// Adds a node that nothing names yet. What it is charged with is charged already.
+    fn add_node(&mut self, kind: Kind, times: Times, read_only: bool) -> Result<NodeId, Errno> {
+        if self.nodes_live >= self.quota.inodes_max {
+            return Err(Errno::Nospc);
+        }
+        let ino = self.ino_next;
+        let node = Node { kind, ino, times, links: 0, opens: 0, read_only, pinned: false };
+        let id = match self.free {
+            Some(id) => {
+                let place = self.node_mut(id)?;
+                let Kind::Free(next) = place.kind else { return Err(Errno::Io) };
+                *place = node;
+                self.free = next;
+                id
+            }
+            None => {
+                let id = u32::try_from(self.nodes.len()).ok().filter(|id| *id < u32::MAX).ok_or(Errno::Nospc)?;
+                self.nodes.try_reserve(1).map_err(|_| Errno::Nospc)?;
+                self.nodes.push(node);
+                NodeId(id)
+            }
+        };
+        self.ino_next = ino.saturating_add(1);
+        self.nodes_live = self.nodes_live.saturating_add(1);
+        Ok(id)
+    }
+
+    /// Frees the node if nothing names and nothing retains it.
+    fn drop_unused(&mut self, id: NodeId) {
+        let free = self.free;
+        let Ok(node) = self.node_mut(id) else { return };
+        if node.links > 0 || node.opens > 0 || matches!(node.kind, Kind::Free(_)) {
+            return;
+        }
+        let kind = core::mem::replace(&mut node.kind, Kind::Free(free));
+        self.budget.give_back(kind.charge());
+        if self.unsettled == Some(id) {
+            self.unsettled = None;
+        }
+        self.free = Some(id);
+        self.nodes_live = self.nodes_live.saturating_sub(1);
     }
 
     /// Keeps a node, even if it is removed from the tree, until it is released as often.
-    pub fn retain(&mut self, _node: NodeId) -> Result<(), Errno> {
-        Err(Errno::Nosys)
+    pub fn retain(&mut self, node: NodeId) -> Result<(), Errno> {
+        let node = self.node_mut(node)?;
+        if matches!(node.kind, Kind::Free(_)) {
+            return Err(Errno::Badf);
+        }
+        node.opens = node.opens.checked_add(1).ok_or(Errno::Nfile)?;
+        Ok(())
     }
 
     /// Takes back one [`Vfs::retain`] or [`Vfs::open_at`].
-    pub fn release(&mut self, _node: NodeId) {}
+    pub fn release(&mut self, node: NodeId) {
+        let Ok(known) = self.node_mut(node) else { return };
+        known.opens = known.opens.saturating_sub(1);
+        let (opens, links) = (known.opens, known.links);
+        if opens == 0 {
+            if links == 0 {
+                self.drop_unused(node);
+            } else if self.unsettled == Some(node) {
+                self.settle();
+            }
+        }
+    }
+
+    /// Makes a node a root: it can be neither removed nor renamed from now on (`EBUSY`).
+    pub fn pin(&mut self, node: NodeId) -> Result<(), Errno> {
+        self.node_mut(node)?.pinned = true;
+        Ok(())
+    }
 
     /// What the node is.
-    pub fn kind(&self, _node: NodeId) -> Result<FileType, Errno> {
-        Err(Errno::Nosys)
+    #[inline]
+    pub fn kind(&self, node: NodeId) -> Result<FileType, Errno> {
+        match &self.node(node)?.kind {
+            Kind::Directory(_) => Ok(FileType::Directory),
+            Kind::File(_) => Ok(FileType::File),
+            Kind::Symlink { .. } => Ok(FileType::Symlink),
+            Kind::Stream(_) => Ok(FileType::Stream),
+            Kind::Free(_) => Err(Errno::Badf),
+        }
     }
 
     /// The stream of a stream node.
-    pub fn stream(&self, _node: NodeId) -> Option<StreamId> {
-        None
+    pub fn stream(&self, node: NodeId) -> Option<StreamId> {
+        match self.node(node).ok()?.kind {
+            Kind::Stream(stream) => Some(stream),
+            _ => None,
+        }
+    }
+
+    /// True if nothing at or below the node can be changed.
+    pub fn is_read_only(&self, node: NodeId) -> bool {
+        self.node(node).is_ok_and(|node| node.read_only)
     }
 
     /// What is known about the node.
-    pub fn stat(&mut self, _node: NodeId) -> Result<Stat, Errno> {
-        Err(Errno::Nosys)
-    }
-
-    /// What is known about the node at `path`.
-    pub fn stat_at(&mut self, _dir: NodeId, _path: &str, _follow: bool) -> Result<Stat, Errno> {
-        Err(Errno::Nosys)
-    }
-
-    /// Reads up to `len` bytes from `offset` into the caller's memory. Fewer only at the end of the file.
-    pub fn read_at(
-        &mut self,
-        _node: NodeId,
-        _offset: u64,
-        _memory: &mut P::Memory,
-        _at: usize,
-        _len: usize,
-    ) -> Result<usize, Errno> {
-        Err(Errno::Nosys)
-    }
-
-    /// Reads bytes from `offset` into a slice of one's own. Fewer only at the end of the file.
-    pub fn load_at(&mut self, _node: NodeId, _offset: u64, _out: &mut [u8]) -> Result<usize, Errno> {
-        Err(Errno::Nosys)
-    }
-
-    /// Writes up to `len` bytes of the caller's memory at `offset`. Fewer only when a quota is met.
-    pub fn write_at(
-        &mut self,
-        _node: NodeId,
-        _offset: u64,
-        _memory: &P::Memory,
-        _at: usize,
-        _len: usize,
-    ) -> Result<usize, Errno> {
-        Err(Errno::Nosys)
-    }
-
-    /// Writes at the end of the file; returns how many bytes, and where the file ends now.
-    pub fn append(
-        &mut self,
-        _node: NodeId,
-        _memory: &P::Memory,
-        _at: usize,
-        _len: usize,
-    ) -> Result<(usize, u64), Errno> {
-        Err(Errno::Nosys)
-    }
-
-    /// Cuts or extends (with zeros) a file.
-    pub fn set_size(&mut self, _node: NodeId, _size: u64) -> Result<(), Errno> {
-        Err(Errno::Nosys)
-    }
-
-    /// Extends a file with zeros so that it reaches to `offset + len` at least.
-    pub fn allocate(&mut self, _node: NodeId, _offset: u64, _len: u64) -> Result<(), Errno> {
-        Err(Errno::Nosys)
+    pub fn stat(&mut self, node: NodeId) -> Result<Stat, Errno> {
+        if self.unsettled == Some(node) {
+            self.settle();
+        }
+        let kind = self.kind(node)?;
+        let node = self.node(node)?;
+        let size = match &node.kind {
+            Kind::Directory(_) => DIRECTORY_SIZE,
+            Kind::File(content) => content.size(),
+            Kind::Symlink { target, .. } => target.len() as u64,
+            Kind::Stream(_) | Kind::Free(_) => 0,
+        };
+        Ok(Stat { ino: node.ino, kind, links: u64::from(node.links), size, times: node.times })
     }
 
     /// Sets timestamps.
-    pub fn set_times(&mut self, _node: NodeId, _accessed: SetTime, _modified: SetTime) -> Result<(), Errno> {
-        Err(Errno::Nosys)
-    }
-
-    /// Sets timestamps of the node at `path`.
-    pub fn set_times_at(
-        &mut self,
-        _dir: NodeId,
-        _path: &str,
-        _follow: bool,
-        _accessed: SetTime,
-        _modified: SetTime,
-    ) -> Result<(), Errno> {
-        Err(Errno::Nosys)
-    }
-
-    /// Creates a directory.
-    pub fn create_dir_at(&mut self, _dir: NodeId, _path: &str) -> Result<(), Errno> {
-        Err(Errno::Nosys)
-    }
-
-    /// Removes an empty directory.
-    pub fn remove_dir_at(&mut self, _dir: NodeId, _path: &str) -> Result<(), Errno> {
-        Err(Errno::Nosys)
-    }
-
-    /// Removes a name of anything but a directory.
-    pub fn unlink_at(&mut self, _dir: NodeId, _path: &str) -> Result<(), Errno> {
-        Err(Errno::Nosys)
-    }
-
-    /// Renames; what was at the new place goes away at the same moment.
-    pub fn rename_at(&mut self, _old: NodeId, _old_path: &str, _new: NodeId, _new_path: &str) -> Result<(), Errno> {
-        Err(Errno::Nosys)
-    }
-
-    /// Gives a file, symbolic link or stream another name.
-    pub fn link_at(
-        &mut self,
-        _old: NodeId,
-        _old_path: &str,
-        _follow: bool,
-        _new: NodeId,
-        _new_path: &str,
-    ) -> Result<(), Errno> {
-        Err(Errno::Nosys)
-    }
-
-    /// Creates a symbolic link to `target`, which is taken relative to the link's directory.
-    pub fn symlink_at(&mut self, _target: &str, _dir: NodeId, _path: &str) -> Result<(), Errno> {
-        Err(Errno::Nosys)
-    }
-
-    /// The target of a symbolic link.
-    pub fn readlink_at(&mut self, _dir: NodeId, _path: &str) -> Result<&str, Errno> {
-        Err(Errno::Nosys)
-    }
-
-    /// The first entry of a directory at or after `cookie` (0 to begin); `None` at the end.
-    ///
-    /// Cookies stay good while entries come and go: no entry that stays is skipped or given twice.
-    pub fn read_dir(&mut self, _dir: NodeId, _cookie: u64) -> Result<Option<DirEntry<'_>>, Errno> {
-        Err(Errno::Nosys)
-    }
-
-    /// Begins a walk over everything at and below `node`, parents before children.
-    pub fn walk(&self, _node: NodeId) -> Walk {
-        Walk { _path: String::new() }
-    }
-
-    /// The next step of a walk; `None` at its end. After an error the walk goes on behind what failed.
-    pub fn walk_next<'w>(&mut self, _walk: &'w mut Walk) -> Result<Option<WalkEntry<'w>>, Errno> {
-        Err(Errno::Nosys)
+    pub fn set_times(&mut self, node: NodeId, accessed: SetTime, modified: SetTime) -> Result<(), Errno> {
+        if self.node(node)?.read_only {
+            return Err(Errno::Rofs);
+        }
+        if (accessed, modified) == (SetTime::Keep, SetTime::Keep) {
+            return Ok(());
+        }
+        let now = self.now();
+        let times = &mut self.node_mut(node)?.times;
+        for (time, new) in [(&mut times.accessed, accessed), (&mut times.modified, modified)] {
+            match new {
+                SetTime::Keep => {}
+                SetTime::Now => *time = now,
+                SetTime::At(at) => *time = at,
+            }
+        }
+        times.changed = now;
+        Ok(())
     }
 }
