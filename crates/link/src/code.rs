@@ -1,0 +1,293 @@
+//! Copying code: instructions are read, checked and copied byte for byte; only the function
+//! indices in `call`, `return_call` and `ref.func` are written anew.
+//!
+//! The program keeps its own indices of everything but functions, so this is all that linking
+//! changes in its code, and any instruction that the parser knows comes through untouched. Every
+//! index is held against the program's own counts, because behind them lie the shim's memory and
+//! globals: a module that was never validated must not reach those by numbers that are too large.
+
+use crate::error::LinkError;
+use crate::module::Counts;
+use wasm_encoder::Encode;
+use wasmparser::{
+    BinaryReader, BlockType, Catch, FunctionBody, Handle, HeapType, OperatorsReader, OperatorsReaderAllocations,
+    RefType, ResumeTable, TryTable, UnpackedIndex, ValType, VisitOperator, VisitSimdOperator,
+};
+
+/// Where the program's functions are after linking.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct FunctionMap {
+    /// The new index of each imported function.
+    pub imports: Vec<u32>,
+    /// The new index of the first defined function.
+    pub defined: u32,
+    /// How many functions the program has, imports included.
+    pub count: u32,
+}
+
+impl FunctionMap {
+    /// The new index of a function.
+    pub fn get(&self, function: u32) -> Option<u32> {
+        match self.imports.get(function as usize) {
+            Some(new) => Some(*new),
+            None if function < self.count => Some(function - self.imports.len() as u32 + self.defined),
+            None => None,
+        }
+    }
+}
+
+/// Copies instructions with new function indices.
+pub(crate) struct Copier<'m> {
+    bytes: &'m [u8],
+    functions: &'m FunctionMap,
+    checker: Checker,
+    allocations: OperatorsReaderAllocations,
+    scratch: Vec<u8>,
+}
+
+impl<'m> Copier<'m> {
+    pub fn new(bytes: &'m [u8], counts: Counts, functions: &'m FunctionMap) -> Copier<'m> {
+        Copier {
+            bytes,
+            functions,
+            checker: Checker { counts, found: Found::Nothing, catches_all: false },
+            allocations: OperatorsReaderAllocations::default(),
+            scratch: Vec::new(),
+        }
+    }
+
+    /// Whether any copied code has a handler that catches every exception.
+    pub fn catches_all(&self) -> bool {
+        self.checker.catches_all
+    }
+
+    /// Appends a function body with its size in front.
+    pub fn body(&mut self, body: &FunctionBody<'_>, out: &mut Vec<u8>) -> Result<(), LinkError> {
+        for local in body.get_locals_reader().map_err(LinkError::parse)? {
+            let (_, ty) = local.map_err(LinkError::parse)?;
+            self.checker.value(ty);
+        }
+        self.complain(body.range().start)?;
+        let mut scratch = core::mem::take(&mut self.scratch);
+        scratch.clear();
+        let operators = body.get_binary_reader_for_operators().map_err(LinkError::parse)?;
+        let copied = self.copy(body.range().start, operators, &mut scratch);
+        scratch.len().encode(out);
+        out.extend_from_slice(&scratch);
+        self.scratch = scratch;
+        copied
+    }
+
+    /// Appends a constant expression including its `end`.
+    pub fn expression(&mut self, reader: BinaryReader<'_>, out: &mut Vec<u8>) -> Result<(), LinkError> {
+        self.copy(reader.range().start, reader, out)
+    }
+
+    /// The new index of a function.
+    pub fn function(&self, function: u32, offset: usize) -> Result<u32, LinkError> {
+        self.functions.get(function).ok_or_else(|| out_of_bounds("function", function, self.functions.count, offset))
+    }
+
+    /// Holds the type indices inside of a reference type against the program's types.
+    pub fn reference(&mut self, ty: RefType, offset: usize) -> Result<(), LinkError> {
+        self.checker.heap(ty.heap_type());
+        self.complain(offset)
+    }
+
+    /// Holds an index of a kind other than functions against the program's own count.
+    pub fn index(&mut self, what: &'static str, index: u32, offset: usize) -> Result<u32, LinkError> {
+        let counts = self.checker.counts;
+        let count = match what {
+            "type" => counts.types,
+            "table" => counts.tables,
+            "memory" => counts.memories,
+            "global" => counts.globals,
+            "tag" => counts.tags,
+            _ => 0,
+        };
+        if index < count { Ok(index) } else { Err(out_of_bounds(what, index, count, offset)) }
+    }
+
+    fn copy(&mut self, from: usize, reader: BinaryReader<'_>, out: &mut Vec<u8>) -> Result<(), LinkError> {
+        let mut operators = OperatorsReader::new_with_allocs(reader, core::mem::take(&mut self.allocations));
+        let mut copied = from;
+        while !operators.eof() {
+            let at = operators.original_position();
+            operators.visit_operator(&mut self.checker).map_err(LinkError::parse)?;
+            match self.checker.found {
+                Found::Nothing => {}
+                Found::Function(function) => {
+                    let new = self.function(function, at)?;
+                    if new != function {
+                        // These three instructions are one byte and the index.
+                        out.extend_from_slice(slice(self.bytes, copied, at + 1)?);
+                        new.encode(out);
+                        copied = operators.original_position();
+                    }
+                    self.checker.found = Found::Nothing;
+                }
+                Found::OutOfBounds { .. } => self.complain(at)?,
+            }
+        }
+        operators.finish().map_err(LinkError::parse)?;
+        out.extend_from_slice(slice(self.bytes, copied, operators.original_position())?);
+        self.allocations = operators.into_allocations();
+        Ok(())
+    }
+
+    fn complain(&mut self, offset: usize) -> Result<(), LinkError> {
+        match core::mem::replace(&mut self.checker.found, Found::Nothing) {
+            Found::OutOfBounds { what, index, count } => Err(out_of_bounds(what, index, count, offset)),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn slice(bytes: &[u8], from: usize, to: usize) -> Result<&[u8], LinkError> {
+    bytes.get(from..to).ok_or_else(|| LinkError::invalid("unexpected end", from))
+}
+
+fn out_of_bounds(what: &'static str, index: u32, count: u32, offset: usize) -> LinkError {
+    LinkError::invalid(format!("{what} index {index} is out of bounds: there are {count}"), offset)
+}
+
+enum Found {
+    Nothing,
+    Function(u32),
+    OutOfBounds { what: &'static str, index: u32, count: u32 },
+}
+
+/// Sees every immediate of every instruction.
+struct Checker {
+    counts: Counts,
+    found: Found,
+    catches_all: bool,
+}
+
+impl Checker {
+    #[inline]
+    fn bound(&mut self, what: &'static str, index: u32, count: u32) {
+        if index >= count {
+            self.found = Found::OutOfBounds { what, index, count };
+        }
+    }
+
+    #[inline]
+    fn function(&mut self, index: u32) {
+        self.found = Found::Function(index);
+    }
+
+    #[inline]
+    fn ty(&mut self, index: u32) {
+        self.bound("type", index, self.counts.types);
+    }
+
+    #[inline]
+    fn memory(&mut self, index: u32) {
+        self.bound("memory", index, self.counts.memories);
+    }
+
+    #[inline]
+    fn table(&mut self, index: u32) {
+        self.bound("table", index, self.counts.tables);
+    }
+
+    fn tag(&mut self, index: u32) {
+        self.bound("tag", index, self.counts.tags);
+    }
+
+    fn heap(&mut self, ty: HeapType) {
+        if let HeapType::Concrete(UnpackedIndex::Module(index)) | HeapType::Exact(UnpackedIndex::Module(index)) = ty {
+            self.ty(index);
+        }
+    }
+
+    fn value(&mut self, ty: ValType) {
+        if let ValType::Ref(reference) = ty {
+            self.heap(reference.heap_type());
+        }
+    }
+
+    fn block(&mut self, ty: BlockType) {
+        match ty {
+            BlockType::Empty => {}
+            BlockType::Type(value) => self.value(value),
+            BlockType::FuncType(index) => self.ty(index),
+        }
+    }
+
+    fn try_table(&mut self, table: &TryTable) {
+        self.block(table.ty);
+        for catch in &table.catches {
+            match catch {
+                Catch::One { tag, .. } | Catch::OneRef { tag, .. } => self.tag(*tag),
+                Catch::All { .. } | Catch::AllRef { .. } => self.catches_all = true,
+            }
+        }
+    }
+
+    fn resume_table(&mut self, table: &ResumeTable) {
+        for handler in &table.handlers {
+            match handler {
+                Handle::OnLabel { tag, .. } | Handle::OnSwitch { tag } => self.tag(*tag),
+            }
+        }
+    }
+}
+
+/// One method per instruction; what an immediate is follows from its name.
+macro_rules! check_immediates {
+    ($( @$proposal:ident $op:ident $({ $($arg:ident: $argty:ty),* })? => $visit:ident ($($ann:tt)*))*) => {$(
+        #[inline]
+        fn $visit(&mut self $($(, $arg: $argty)*)?) {
+            $($(check_immediates!(one self $arg $arg);)*)?
+        }
+    )*};
+    (one $s:ident $v:ident function_index) => { $s.function($v) };
+    (one $s:ident $v:ident type_index) => { $s.ty($v) };
+    (one $s:ident $v:ident array_type_index) => { $s.ty($v) };
+    (one $s:ident $v:ident array_type_index_dst) => { $s.ty($v) };
+    (one $s:ident $v:ident array_type_index_src) => { $s.ty($v) };
+    (one $s:ident $v:ident struct_type_index) => { $s.ty($v) };
+    (one $s:ident $v:ident cont_type_index) => { $s.ty($v) };
+    (one $s:ident $v:ident argument_index) => { $s.ty($v) };
+    (one $s:ident $v:ident result_index) => { $s.ty($v) };
+    (one $s:ident $v:ident global_index) => { $s.bound("global", $v, $s.counts.globals) };
+    (one $s:ident $v:ident table) => { $s.table($v) };
+    (one $s:ident $v:ident table_index) => { $s.table($v) };
+    (one $s:ident $v:ident src_table) => { $s.table($v) };
+    (one $s:ident $v:ident dst_table) => { $s.table($v) };
+    (one $s:ident $v:ident mem) => { $s.memory($v) };
+    (one $s:ident $v:ident src_mem) => { $s.memory($v) };
+    (one $s:ident $v:ident dst_mem) => { $s.memory($v) };
+    (one $s:ident $v:ident memarg) => { $s.memory($v.memory) };
+    (one $s:ident $v:ident data_index) => { $s.bound("data segment", $v, $s.counts.data) };
+    (one $s:ident $v:ident array_data_index) => { $s.bound("data segment", $v, $s.counts.data) };
+    (one $s:ident $v:ident elem_index) => { $s.bound("element segment", $v, $s.counts.elements) };
+    (one $s:ident $v:ident array_elem_index) => { $s.bound("element segment", $v, $s.counts.elements) };
+    (one $s:ident $v:ident tag_index) => { $s.tag($v) };
+    (one $s:ident $v:ident blockty) => { $s.block($v) };
+    (one $s:ident $v:ident hty) => { $s.heap($v) };
+    (one $s:ident $v:ident ty) => { $s.value($v) };
+    (one $s:ident $v:ident tys) => { for ty in $v { $s.value(ty) } };
+    (one $s:ident $v:ident from_ref_type) => { $s.heap($v.heap_type()) };
+    (one $s:ident $v:ident to_ref_type) => { $s.heap($v.heap_type()) };
+    (one $s:ident $v:ident try_table) => { $s.try_table(&$v) };
+    (one $s:ident $v:ident resume_table) => { $s.resume_table(&$v) };
+    // Without an index: constants, lanes, labels, locals, fields, orderings.
+    (one $s:ident $v:ident $other:ident) => { let _ = $v; };
+}
+
+impl<'a> VisitOperator<'a> for Checker {
+    type Output = ();
+
+    fn simd_visitor(&mut self) -> Option<&mut dyn VisitSimdOperator<'a, Output = ()>> {
+        Some(self)
+    }
+
+    wasmparser::for_each_visit_operator!(check_immediates);
+}
+
+impl<'a> VisitSimdOperator<'a> for Checker {
+    wasmparser::for_each_visit_simd_operator!(check_immediates);
+}

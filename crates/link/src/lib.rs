@@ -1,0 +1,36 @@
+//! Bytes to bytes: inspect WebAssembly programs and link them with the shim.
+//!
+//! Nothing here runs code, opens a file or knows an engine. A program written for files
+//! (WASI 0.1) becomes one core module with two memories, its own and that of the shim which holds
+//! its file system; what a program can reach is read from its bytes alone.
+#![forbid(unsafe_code)]
+
+mod builtin;
+mod code;
+mod error;
+mod inspect;
+pub mod limits;
+mod link;
+mod module;
+pub mod p1;
+
+pub use builtin::{SHIM, link, link_unvalidated};
+pub use error::{LinkError, LinkErrorKind, MemoryProblem};
+pub use inspect::{ComponentKind, ImportReport, InspectError, Inspection, Kind, PathString, Verdict, inspect};
+pub use link::{
+    DroppedSection, Exit, LinkOptions, LinkReport, Linked, RemainingImport, Unwind, link_unvalidated_with_shim,
+    link_with_shim,
+};
+
+/// The module name of the functions through which the shim reaches the program's memory. Calls to
+/// them are replaced by instructions.
+pub const PROGRAM: &str = "weir:program";
+/// The module name of the narrow imports that a linked module may have besides WASI's own.
+pub const WEIR: &str = "weir";
+/// The module name of the WASI functions for real directories of the host.
+pub const HOST_DIRECTORIES: &str = "weir_hostdir";
+/// The export name of the shim's memory.
+pub const MEMORY_EXPORT: &str = "weir_memory";
+/// The export name of the global (`i64`, mutable) that holds the exit code in [`Exit::Unwind`], or
+/// -1 while the program has not exited. Every entry sets it back to -1.
+pub const EXIT_GLOBAL: &str = "weir_exit";

@@ -1,0 +1,643 @@
+//! Who calls whom after linking: every import of the program and of the shim gets its answer, and
+//! every function its new index, before a byte is written.
+//!
+//! The result's functions are, in this order: the imports that remain (the program's, then the
+//! shim's), the program's functions, functions that linking itself adds (wrappers and stubs), the
+//! shim's. Of all other index spaces the program's part stays where it is and the shim's follows,
+//! so functions are the only thing in the program whose numbers change.
+
+use super::generated::Generated;
+use super::options::{DroppedSection, Exit, LinkOptions, LinkReport, RemainingImport, Unwind};
+use super::shim::Shim;
+use crate::code::FunctionMap;
+use crate::error::{LinkError, LinkErrorKind, MemoryProblem};
+use crate::module::{Module, signature_of};
+use crate::p1::{self, P1Function, Signature};
+use crate::{EXIT_GLOBAL, HOST_DIRECTORIES, MEMORY_EXPORT, PROGRAM, WEIR};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use wasm_encoder::{Instruction, MemArg, ValType};
+use wasmparser::{ExternalKind, TypeRef};
+
+/// `badf`, for descriptors that cannot exist because nothing was granted.
+const ERRNO_BADF: i32 = 8;
+/// `nosys`, for functions that were left out.
+const ERRNO_NOSYS: i32 = 52;
+
+/// An import of the result.
+#[derive(Clone, Copy)]
+pub(crate) struct PlannedImport<'a> {
+    pub module: &'a str,
+    pub name: &'a str,
+    pub ty: PlannedType,
+    pub by_program: bool,
+    pub by_shim: bool,
+}
+
+/// What an import is.
+#[derive(Clone, Copy)]
+pub(crate) enum PlannedType {
+    /// As the program has it.
+    Program(TypeRef),
+    /// A function of this type of the result.
+    Function(u32),
+}
+
+/// What becomes of a function import of the program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Use {
+    /// It is not WASI and stays.
+    Foreign,
+    /// It stays an import of the host.
+    Host { id: u32 },
+    /// It is served by this function of the shim.
+    Shim { id: u32, function: u32 },
+    /// It is `proc_exit`, and throws.
+    Exit { id: u32 },
+}
+
+/// What becomes of a function import of the shim.
+#[derive(Clone)]
+pub(crate) enum Callee {
+    /// A function of the result.
+    Function(u32),
+    /// A few instructions in place of the call, and a function that does the same where the
+    /// address of the import is taken.
+    Inline { instructions: Vec<Instruction<'static>>, function: Option<u32> },
+}
+
+/// The types of the result: the program's, then those that are added.
+pub(crate) struct TypePool {
+    known: HashMap<Signature, u32>,
+    base: u32,
+    pub added: Vec<Signature>,
+}
+
+impl TypePool {
+    fn new(program: &Module<'_>) -> TypePool {
+        let mut known = HashMap::new();
+        for index in 0..program.counts.types {
+            if let Some(signature) = program.signature(index) {
+                known.entry(signature).or_insert(index);
+            }
+        }
+        TypePool { known, base: program.counts.types, added: Vec::new() }
+    }
+
+    /// The index of a type of this signature, if there is one.
+    pub fn find(&self, signature: &Signature) -> Option<u32> {
+        self.known.get(signature).copied()
+    }
+
+    /// The index of a type of this signature; it is added if there is none.
+    pub fn intern(&mut self, signature: &Signature) -> u32 {
+        if let Some(index) = self.known.get(signature) {
+            return *index;
+        }
+        let index = self.base + self.added.len() as u32;
+        self.added.push(signature.clone());
+        self.known.insert(signature.clone(), index);
+        index
+    }
+}
+
+/// Everything that has to be known before the result can be written.
+pub(crate) struct Plan<'a> {
+    pub program: Module<'a>,
+    pub shim: Option<Shim<'a>>,
+    pub options: LinkOptions,
+    pub types: TypePool,
+    pub uses: Vec<Use>,
+    pub imports: Vec<PlannedImport<'a>>,
+    pub function_imports: u32,
+    pub functions: FunctionMap,
+    pub generated: Vec<Generated>,
+    pub generated_base: u32,
+    /// The exported program functions that have a wrapper, and the wrapper.
+    pub entries: BTreeMap<u32, u32>,
+    pub trace: Option<u32>,
+    pub shim_functions: BTreeMap<u32, u32>,
+    pub shim_imports: BTreeMap<u32, Callee>,
+    pub shim_types: BTreeMap<u32, u32>,
+    pub exit_function: Option<u32>,
+    pub report: LinkReport,
+}
+
+/// The WASI functions among a program's function imports.
+pub(crate) type P1Imports = Vec<Option<(u32, &'static P1Function, bool)>>;
+
+/// Finds the WASI functions among the imports and holds their types against WASI's.
+pub(crate) fn p1_imports(program: &Module<'_>) -> Result<P1Imports, LinkError> {
+    for (offset, import) in &program.imports {
+        let (module, name) = (import.module.to_owned(), import.name.to_owned());
+        if [WEIR, PROGRAM, HOST_DIRECTORIES].contains(&import.module) {
+            return Err(LinkError::at(LinkErrorKind::ReservedModule { module, name }, *offset));
+        }
+        if p1::is_p1(import.module) && !matches!(import.ty, TypeRef::Func(_) | TypeRef::FuncExact(_)) {
+            return Err(LinkError::at(LinkErrorKind::NotAFunction { module, name }, *offset));
+        }
+    }
+    let mut all = Vec::new();
+    for (offset, import, ty) in program.function_imports() {
+        if !p1::is_p1(import.module) {
+            all.push(None);
+            continue;
+        }
+        let unstable = import.module == p1::UNSTABLE;
+        let found = p1::find(import.name).filter(|(_, function)| !(unstable && function.name == "sock_accept"));
+        let (id, function) = found.ok_or_else(|| {
+            let kind = LinkErrorKind::UnknownImport { module: import.module.into(), name: import.name.into() };
+            LinkError::at(kind, offset)
+        })?;
+        let expected = function.signature();
+        let actual = program.types.get(ty as usize).and_then(|entry| entry.func.as_ref()).and_then(signature_of);
+        if actual.as_ref() != Some(&expected) {
+            return Err(LinkError::signature(import.module, import.name, program.type_text(ty), &expected, offset));
+        }
+        all.push(Some((id, function, unstable)));
+    }
+    Ok(all)
+}
+
+/// Whether the program could make use of the shim.
+pub(crate) fn needs_shim(imports: &P1Imports) -> bool {
+    imports
+        .iter()
+        .flatten()
+        .any(|(_, function, unstable)| function.opens_files() || (*unstable && function.differs_in_unstable))
+}
+
+impl<'a> Plan<'a> {
+    /// Makes the plan.
+    pub fn new(
+        program: Module<'a>,
+        p1: P1Imports,
+        shim: Option<Shim<'a>>,
+        options: LinkOptions,
+    ) -> Result<Plan<'a>, LinkError> {
+        let mut plan = Plan {
+            types: TypePool::new(&program),
+            uses: Vec::new(),
+            imports: Vec::new(),
+            function_imports: 0,
+            functions: FunctionMap::default(),
+            generated: Vec::new(),
+            generated_base: 0,
+            entries: BTreeMap::new(),
+            trace: None,
+            shim_functions: BTreeMap::new(),
+            shim_imports: BTreeMap::new(),
+            shim_types: BTreeMap::new(),
+            exit_function: None,
+            report: LinkReport { program_bytes: program.bytes.len() as u64, changed: true, ..LinkReport::default() },
+            program,
+            shim,
+            options,
+        };
+        plan.check_memory()?;
+        plan.choose_uses(&p1)?;
+        plan.mark_needed()?;
+        plan.plan_imports(&p1)?;
+        plan.plan_generated()?;
+        plan.assign_indices()?;
+        Ok(plan)
+    }
+
+    fn check_memory(&mut self) -> Result<(), LinkError> {
+        if self.shim.is_none() {
+            return Ok(());
+        }
+        self.report.shim_linked = true;
+        let refuse = |problem| Err(LinkError::new(LinkErrorKind::Memory { problem }));
+        if let Some(memory) = self.program.memories.first() {
+            if memory.shared {
+                return refuse(MemoryProblem::Shared);
+            }
+            if memory.memory64 {
+                return refuse(MemoryProblem::Wide);
+            }
+            if memory.page_size_log2.is_some_and(|log2| log2 != 16) {
+                return refuse(MemoryProblem::PageSize);
+            }
+            if self.program.imported.memories > 0 {
+                return refuse(MemoryProblem::Imported);
+            }
+        }
+        self.report.memory_added = self.program.memories.is_empty();
+        self.report.shim_memory = Some(self.program.counts.memories.max(1));
+        for export in &self.program.exports {
+            if export.name == "memory" && (export.kind != ExternalKind::Memory || export.index != 0) {
+                let kind = LinkErrorKind::ExportTaken { name: "memory".into(), wanted: "memory 0" };
+                return Err(LinkError::new(kind));
+            }
+        }
+        Ok(())
+    }
+
+    fn choose_uses(&mut self, p1: &P1Imports) -> Result<(), LinkError> {
+        let unwind = self.options.exit == Exit::Unwind;
+        for entry in p1 {
+            let Some((id, function, unstable)) = *entry else {
+                self.uses.push(Use::Foreign);
+                continue;
+            };
+            if unwind && function.name == "proc_exit" {
+                self.uses.push(Use::Exit { id });
+                continue;
+            }
+            let exports = self.shim.as_ref().map(|shim| &shim.exports);
+            let exported = |name: &str| exports.and_then(|exports| exports.get(name)).copied();
+            let old = if unstable { exported(&format!("unstable:{}", function.name)) } else { None };
+            if old.is_none() && unstable && function.differs_in_unstable {
+                return Err(LinkError::new(LinkErrorKind::UnstableLayout { name: function.name.into() }));
+            }
+            self.uses.push(match old.or_else(|| exported(function.name)) {
+                Some(served) => Use::Shim { id, function: served },
+                None => Use::Host { id },
+            });
+        }
+        Ok(())
+    }
+
+    /// Finds the part of the shim that is reachable from what the program imports.
+    fn mark_needed(&mut self) -> Result<(), LinkError> {
+        let Some(shim) = &mut self.shim else { return Ok(()) };
+        let mut roots = BTreeSet::new();
+        for used in &self.uses {
+            if let Use::Shim { id, function } = *used {
+                let expected = p1::P1_FUNCTIONS[id as usize].signature();
+                if shim.signature(function)? != expected {
+                    let name = p1::P1_FUNCTIONS[id as usize].name;
+                    return Err(LinkError::shim(format!("its `{name}` does not have the type {expected}")));
+                }
+                roots.insert(function);
+            }
+        }
+        if self.options.control {
+            roots.extend(shim.exports.iter().filter(|(name, _)| name.starts_with("weir_")).map(|(_, at)| *at));
+        }
+        shim.need(roots)?;
+        let defined = shim.needed.functions.iter().filter(|at| **at >= shim.module.imported.functions).count();
+        self.report.shim_functions = (defined as u32, shim.module.function_items.count);
+        Ok(())
+    }
+
+    fn plan_imports(&mut self, p1: &P1Imports) -> Result<(), LinkError> {
+        let mut function = 0;
+        for (_, import) in &self.program.imports {
+            let mut module = import.module;
+            if let TypeRef::Func(_) | TypeRef::FuncExact(_) = import.ty {
+                let used = self.uses[function];
+                function += 1;
+                match used {
+                    Use::Foreign => {}
+                    // The functions that are the same in both are all that remain here.
+                    Use::Host { .. } => module = p1::SNAPSHOT,
+                    Use::Shim { .. } | Use::Exit { .. } => {
+                        self.report.resolved.push(format!("{}.{}", import.module, import.name));
+                        continue;
+                    }
+                }
+                self.function_imports += 1;
+            }
+            let ty = PlannedType::Program(import.ty);
+            self.imports.push(PlannedImport { module, name: import.name, ty, by_program: true, by_shim: false });
+        }
+        self.plan_shim_imports()?;
+        if self.options.trace && p1.iter().any(Option::is_some) {
+            let mut params = vec![ValType::I32];
+            params.extend([ValType::I64; p1::PARAMS_MAX]);
+            params.push(ValType::I32);
+            let ty = self.types.intern(&Signature { params, results: Vec::new() });
+            self.trace = Some(self.add_import(WEIR, "trace", ty, false));
+            self.report.traced = true;
+        }
+        Ok(())
+    }
+
+    fn add_import(&mut self, module: &'a str, name: &'a str, ty: u32, by_shim: bool) -> u32 {
+        let ty = PlannedType::Function(ty);
+        self.imports.push(PlannedImport { module, name, ty, by_program: false, by_shim });
+        self.function_imports += 1;
+        self.function_imports - 1
+    }
+
+    /// The index that a function import of the result has so far.
+    fn find_import(&mut self, module: &str, name: &str) -> Option<u32> {
+        let mut index = 0;
+        for import in &mut self.imports {
+            let is_function = matches!(
+                import.ty,
+                PlannedType::Function(_) | PlannedType::Program(TypeRef::Func(_) | TypeRef::FuncExact(_))
+            );
+            if !is_function {
+                continue;
+            }
+            if import.module == module && import.name == name {
+                import.by_shim = true;
+                return Some(index);
+            }
+            index += 1;
+        }
+        None
+    }
+
+    fn plan_shim_imports(&mut self) -> Result<(), LinkError> {
+        let Some(shim) = &self.shim else { return Ok(()) };
+        let mut needed = Vec::new();
+        for (index, (_, import, _)) in shim.module.function_imports().enumerate() {
+            if shim.needed.functions.contains(&(index as u32)) {
+                let by_address = shim.needed.imports_by_address.contains(&(index as u32));
+                needed.push((index as u32, *import, shim.signature(index as u32)?, by_address));
+            }
+        }
+        for (index, import, signature, by_address) in needed {
+            let callee = match import.module {
+                PROGRAM => {
+                    if by_address {
+                        return Err(LinkError::shim(format!("it takes the address of `{PROGRAM}.{}`", import.name)));
+                    }
+                    let instructions = memory_access(import.name, &signature, self.report.shim_memory.unwrap_or(1))?;
+                    Callee::Inline { instructions, function: None }
+                }
+                p1::SNAPSHOT if import.name == "proc_exit" && self.options.exit == Exit::Unwind => {
+                    Callee::Inline { instructions: Vec::new(), function: None }
+                }
+                p1::SNAPSHOT | WEIR | HOST_DIRECTORIES => {
+                    check_outgoing(import.module, import.name, &signature)?;
+                    match self.answer(import.module, import.name) {
+                        Some(errno) => {
+                            self.report.stubbed.push(format!("{}.{}", import.module, import.name));
+                            Callee::Inline { instructions: stub(&signature, errno)?, function: None }
+                        }
+                        None => {
+                            let found = self.find_import(import.module, import.name);
+                            let ty = self.types.intern(&signature);
+                            let index = found.unwrap_or_else(|| self.add_import(import.module, import.name, ty, true));
+                            Callee::Function(index)
+                        }
+                    }
+                }
+                other => return Err(LinkError::shim(format!("it imports `{other}.{}`", import.name))),
+            };
+            self.shim_imports.insert(index, callee);
+        }
+        Ok(())
+    }
+
+    /// The errno that a call answers if its import is left out.
+    fn answer(&self, module: &str, name: &str) -> Option<i32> {
+        match module {
+            HOST_DIRECTORIES if !self.options.host_dirs => Some(ERRNO_BADF),
+            WEIR if name.starts_with("blob_") && !self.options.mounts => Some(-ERRNO_NOSYS),
+            WEIR if name.starts_with("stream_") && !self.options.streams => Some(ERRNO_BADF),
+            _ => None,
+        }
+    }
+
+    /// Lists the functions that linking adds.
+    fn plan_generated(&mut self) -> Result<(), LinkError> {
+        let shim_exits = self.shim_imports.iter().any(|(_, callee)| is_exit(callee));
+        let exits = shim_exits || self.uses.iter().any(|used| matches!(used, Use::Exit { .. }));
+        if exits {
+            self.types.intern(&Signature::new(&[ValType::I32], &[]));
+            self.types.intern(&Signature::new(&[], &[]));
+            self.generated.push(Generated::Exit);
+        }
+        for (import, (_, _, ty)) in self.program.function_imports().enumerate() {
+            let plain = self.program.types.get(ty as usize).is_some_and(|entry| entry.plain);
+            let wrapped = match self.uses[import] {
+                Use::Foreign => false,
+                Use::Host { .. } => self.trace.is_some(),
+                // A function of the shim has a plain type; where the program tells types apart by
+                // name, a function of the program's own type has to stand before it.
+                Use::Shim { .. } | Use::Exit { .. } => self.trace.is_some() || !plain,
+            };
+            if wrapped {
+                self.generated.push(Generated::Call { import: import as u32, ty });
+            }
+        }
+        let addressed: Vec<u32> = match &self.shim {
+            Some(shim) => shim.needed.imports_by_address.iter().copied().collect(),
+            None => Vec::new(),
+        };
+        for import in addressed {
+            if let Some(Callee::Inline { .. }) = self.shim_imports.get(&import) {
+                self.generated.push(Generated::Stub { import });
+            }
+        }
+        if exits {
+            self.plan_entries()?;
+        }
+        Ok(())
+    }
+
+    /// Wrappers for everything through which the host comes in.
+    fn plan_entries(&mut self) -> Result<(), LinkError> {
+        let mut unwind = Unwind::default();
+        let exported = self.program.exports.iter();
+        let exported = exported.filter(|export| matches!(export.kind, ExternalKind::Func | ExternalKind::FuncExact));
+        let start = self.program.start.map(|function| ("the start function", function));
+        let mut seen = BTreeSet::new();
+        for (name, function) in exported.map(|export| (export.name, export.index)).chain(start) {
+            let stays = matches!(self.uses.get(function as usize), Some(Use::Foreign | Use::Host { .. }));
+            let Some(ty) = self.program.function_type(function) else {
+                let message = format!("`{name}` is function {function}, which does not exist");
+                return Err(LinkError::new(LinkErrorKind::Invalid { message }));
+            };
+            if stays {
+                continue;
+            }
+            if !ty.results().iter().all(|result| result.is_defaultable()) {
+                unwind.unwrapped.push(name.to_owned());
+                continue;
+            }
+            unwind.wrapped.push(name.to_owned());
+            if seen.insert(function) {
+                let ty = self.program.functions[function as usize];
+                self.generated.push(Generated::Entry { function, ty, name: name.to_owned() });
+            }
+        }
+        self.report.unwind = Some(unwind);
+        Ok(())
+    }
+
+    /// Gives every function its new index.
+    fn assign_indices(&mut self) -> Result<(), LinkError> {
+        let defined = self.function_imports;
+        self.generated_base = defined + self.program.function_items.count;
+        let shim_base = self.generated_base + self.generated.len() as u32;
+        if let Some(shim) = &self.shim {
+            let imported = shim.module.imported.functions;
+            let kept = shim.needed.functions.iter().copied().filter(|function| *function >= imported);
+            self.shim_functions = kept.enumerate().map(|(at, function)| (function, shim_base + at as u32)).collect();
+            for index in &shim.needed.types {
+                let signature = shim.module.signature(*index);
+                let signature = signature.ok_or_else(|| LinkError::shim("it uses a type that is not plain"))?;
+                self.shim_types.insert(*index, self.types.intern(&signature));
+            }
+        }
+        let mut wrappers = BTreeMap::new();
+        for (at, generated) in self.generated.iter().enumerate() {
+            let index = self.generated_base + at as u32;
+            match generated {
+                Generated::Exit => self.exit_function = Some(index),
+                Generated::Call { import, .. } => {
+                    wrappers.insert(*import, index);
+                }
+                Generated::Entry { function, .. } => {
+                    self.entries.insert(*function, index);
+                }
+                Generated::Stub { import } => {
+                    if let Some(Callee::Inline { function, .. }) = self.shim_imports.get_mut(import) {
+                        *function = Some(index);
+                    }
+                }
+            }
+        }
+        self.functions = FunctionMap { imports: Vec::new(), defined, count: self.program.counts.functions };
+        for import in 0..self.uses.len() as u32 {
+            let target = wrappers.get(&import).copied();
+            let target = target.map_or_else(|| self.target(import), Ok)?;
+            self.functions.imports.push(target);
+        }
+        if let Some(exit) = self.exit_function {
+            for callee in self.shim_imports.values_mut().filter(|callee| is_exit(callee)) {
+                *callee = Callee::Function(exit);
+            }
+        }
+        Ok(())
+    }
+
+    /// The function of the result that serves an import of the program, wrappers aside.
+    pub fn target(&self, import: u32) -> Result<u32, LinkError> {
+        let missing = || LinkError::shim("a function that was asked for was not kept");
+        match self.uses[import as usize] {
+            Use::Shim { function, .. } => match self.shim_imports.get(&function) {
+                Some(Callee::Function(index)) => Ok(*index),
+                _ => self.shim_functions.get(&function).copied().ok_or_else(missing),
+            },
+            Use::Exit { .. } => self.exit_function.ok_or_else(missing),
+            Use::Foreign | Use::Host { .. } => {
+                let before = &self.uses[..import as usize];
+                let stay = before.iter().filter(|used| matches!(used, Use::Foreign | Use::Host { .. }));
+                Ok(stay.count() as u32)
+            }
+        }
+    }
+
+    /// The index of the global that holds the exit code.
+    pub fn exit_global(&self) -> u32 {
+        self.program.counts.globals
+    }
+
+    /// The index of the exception tag of exits.
+    pub fn exit_tag(&self) -> u32 {
+        self.program.counts.tags
+    }
+
+    /// The exports that linking adds, with what each has to be.
+    pub fn added_exports(&self) -> Vec<(&'a str, ExternalKind, u32)> {
+        let mut added = Vec::new();
+        if let (Some(shim), Some(memory)) = (&self.shim, self.report.shim_memory) {
+            if !self.program.exports.iter().any(|export| export.name == "memory") {
+                added.push(("memory", ExternalKind::Memory, 0));
+            }
+            // A host that copies blobs into the shim's memory has to find it.
+            let copies = self.imports.iter().any(|import| import.module == WEIR && import.by_shim);
+            if self.options.control || copies {
+                added.push((MEMORY_EXPORT, ExternalKind::Memory, memory));
+            }
+            if self.options.control {
+                for (name, function) in shim.exports.iter().filter(|(name, _)| name.starts_with("weir_")) {
+                    if let Some(index) = self.shim_functions.get(function) {
+                        added.push((name, ExternalKind::Func, *index));
+                    }
+                }
+            }
+        }
+        if self.exit_function.is_some() {
+            added.push((EXIT_GLOBAL, ExternalKind::Global, self.exit_global()));
+        }
+        added
+    }
+
+    /// The imports of the result, for the report.
+    pub fn remaining(&self) -> Vec<RemainingImport> {
+        let remaining = self.imports.iter().map(|import| RemainingImport {
+            module: import.module.into(),
+            name: import.name.into(),
+            by_program: import.by_program,
+            by_shim: import.by_shim,
+        });
+        remaining.collect()
+    }
+
+    /// Notes a custom section that is left out.
+    pub fn drop_section(&mut self, name: &str, bytes: usize, reason: &'static str) {
+        self.report.dropped.push(DroppedSection { name: name.into(), bytes: bytes as u64, reason });
+    }
+}
+
+/// Until the exit function has an index, a call to it is an inline of nothing.
+fn is_exit(callee: &Callee) -> bool {
+    matches!(callee, Callee::Inline { instructions, .. } if instructions.is_empty())
+}
+
+/// Holds the type of an import that the shim passes on against its contract.
+fn check_outgoing(module: &str, name: &str, signature: &Signature) -> Result<(), LinkError> {
+    use ValType::{I32, I64};
+    let expected = match (module, name) {
+        (p1::SNAPSHOT | HOST_DIRECTORIES, name) => match p1::find(name) {
+            Some((_, function)) => function.signature(),
+            None => return Err(LinkError::shim(format!("it imports `{module}.{name}`, which WASI does not have"))),
+        },
+        (_, "blob_read") => Signature::new(&[I32, I64, I32, I32, I32], &[I32]),
+        (_, "stream_read" | "stream_write") => Signature::new(&[I32; 4], &[I32]),
+        _ => return Ok(()),
+    };
+    if *signature == expected {
+        return Ok(());
+    }
+    Err(LinkError::shim(format!("it imports `{module}.{name}` as {signature}, not as {expected}")))
+}
+
+/// The instructions that answer a call with an errno.
+fn stub(signature: &Signature, errno: i32) -> Result<Vec<Instruction<'static>>, LinkError> {
+    let mut instructions = vec![Instruction::Drop; signature.params.len()];
+    match signature.results[..] {
+        [] => instructions.push(Instruction::Nop),
+        [ValType::I32] => instructions.push(Instruction::I32Const(errno)),
+        [ValType::I64] => instructions.push(Instruction::I64Const(errno.into())),
+        _ => return Err(LinkError::shim("it imports a function with results that no errno can stand for")),
+    }
+    Ok(instructions)
+}
+
+/// The instructions that do what a function of `weir:program` does, on the program's memory 0.
+fn memory_access(name: &str, signature: &Signature, shim: u32) -> Result<Vec<Instruction<'static>>, LinkError> {
+    use ValType::{I32, I64};
+    // Pointers of the program may be unaligned.
+    let at = MemArg { offset: 0, align: 0, memory_index: 0 };
+    let copy = |dst_mem, src_mem| Instruction::MemoryCopy { src_mem, dst_mem };
+    let (instruction, params, results): (_, &[ValType], &[ValType]) = match name {
+        "load8_u" => (Instruction::I32Load8U(at), &[I32], &[I32]),
+        "load16_u" => (Instruction::I32Load16U(at), &[I32], &[I32]),
+        "load32" => (Instruction::I32Load(at), &[I32], &[I32]),
+        "load64" => (Instruction::I64Load(at), &[I32], &[I64]),
+        "store8" => (Instruction::I32Store8(at), &[I32, I32], &[]),
+        "store16" => (Instruction::I32Store16(at), &[I32, I32], &[]),
+        "store32" => (Instruction::I32Store(at), &[I32, I32], &[]),
+        "store64" => (Instruction::I64Store(at), &[I32, I64], &[]),
+        "copy_out" => (copy(0, shim), &[I32, I32, I32], &[]),
+        "copy_in" => (copy(shim, 0), &[I32, I32, I32], &[]),
+        "copy_within" => (copy(0, 0), &[I32, I32, I32], &[]),
+        "fill" => (Instruction::MemoryFill(0), &[I32, I32, I32], &[]),
+        "memory_size" => (Instruction::MemorySize(0), &[], &[I32]),
+        _ => return Err(LinkError::shim(format!("it imports `{PROGRAM}.{name}`, which does not exist"))),
+    };
+    let expected = Signature::new(params, results);
+    if *signature != expected {
+        return Err(LinkError::shim(format!("it imports `{PROGRAM}.{name}` as {signature}, not as {expected}")));
+    }
+    Ok(vec![instruction])
+}
