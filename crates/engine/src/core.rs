@@ -40,6 +40,8 @@ pub struct Run<'a> {
     pub saves: &'a [Save],
     /// Record every WASI call; the program must have been linked for that.
     pub trace: bool,
+    /// Throw away what the program writes to stdout and stderr.
+    pub discard_output: bool,
 }
 
 /// How a run ended.
@@ -62,9 +64,16 @@ pub struct CoreProgram {
 
 /// Which code is compiled in beside the program's own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Metering {
-    fuel: bool,
-    epoch: bool,
+pub(crate) struct Metering {
+    pub fuel: bool,
+    pub epoch: bool,
+}
+
+impl Metering {
+    /// What `limits` ask for.
+    pub fn of(limits: &Limits) -> Self {
+        Self { fuel: limits.fuel_max.is_some(), epoch: limits.time_max.is_some() }
+    }
 }
 
 impl CoreProgram {
@@ -80,7 +89,7 @@ impl CoreProgram {
         cache: Option<&Cache>,
         link: impl FnOnce(&[u8]) -> Result<Vec<u8>, Error>,
     ) -> Result<Self, Error> {
-        let metering = Metering { fuel: limits.fuel_max.is_some(), epoch: limits.time_max.is_some() };
+        let metering = Metering::of(limits);
         let engine = engine(metering, limits)?;
         let mut stats = Stats::default();
         let key = cache_key(&engine, program, variant, metering);
@@ -179,7 +188,7 @@ impl CoreProgram {
             shim_memory: None,
             args: nul_terminated(args.iter().cloned())?,
             env: nul_terminated(env.iter().map(|(name, value)| format!("{name}={value}")))?,
-            streams: Streams::new(places.streams, run.limits.output_max),
+            streams: Streams::new(places.streams, run.limits.output_max, run.discard_output),
             blobs: Blobs::new(places.image, places.sources),
             clock: Clock::new(*clock),
             random: Random::new(*random),
@@ -309,7 +318,8 @@ fn engine(metering: Metering, limits: &Limits) -> Result<Engine, Error> {
     Engine::new(&config).map_err(|error| Error::caused(Kind::Internal, "this machine cannot run the engine", error))
 }
 
-fn cache_key(engine: &Engine, program: &Program, variant: &[u8], metering: Metering) -> Digest {
+/// The digest under which compiled code is kept: same engine, settings, program and variant, same code.
+pub(crate) fn cache_key(engine: &Engine, program: &Program, variant: &[u8], metering: Metering) -> Digest {
     use std::hash::{Hash, Hasher};
     struct Feed(blake3::Hasher);
     impl Hasher for Feed {
@@ -384,6 +394,11 @@ fn not_granted(import: &wasmtime::ImportType<'_>) -> Error {
 
 /// Why a run stopped, in words.
 fn explain(store: &Store<RunState>, error: wasmtime::Error) -> Error {
+    explain_error(&store.data().deadline, &store.data().limiter, error)
+}
+
+/// Why a run with this deadline and these limits stopped, in words.
+pub(crate) fn explain_error(deadline: &Deadline, limiter: &Limiter, error: wasmtime::Error) -> Error {
     match error.downcast_ref::<Stop>() {
         Some(Stop::Limit(what)) => return Error::new(Kind::Limit, what.clone()),
         Some(Stop::BrokenPipe) => return Error::new(Kind::BrokenPipe, Stop::BrokenPipe.to_string()),
@@ -393,14 +408,14 @@ fn explain(store: &Store<RunState>, error: wasmtime::Error) -> Error {
         None => {}
     }
     match error.downcast_ref::<Trap>() {
-        Some(Trap::Interrupt) => return Error::new(Kind::Limit, store.data().deadline.error().to_string()),
+        Some(Trap::Interrupt) => return Error::new(Kind::Limit, deadline.error().to_string()),
         Some(Trap::OutOfFuel) => {
             return Error::new(Kind::Limit, "the program used up its fuel: raise --fuel-max to allow more");
         }
         _ => {}
     }
     let mut message = format!("the program trapped: {}", error.root_cause());
-    if let Some(refused) = &store.data().limiter.refused {
+    if let Some(refused) = &limiter.refused {
         message.push_str(&format!("\n  before that, {refused}"));
     }
     if let Some(backtrace) = error.downcast_ref::<WasmBacktrace>() {

@@ -11,6 +11,7 @@
 mod blobs;
 mod cache;
 mod clock;
+mod component;
 mod core;
 mod deadline;
 mod error;
@@ -25,9 +26,24 @@ mod stats;
 mod trace;
 
 pub use cache::Cache;
+pub use component::ComponentProgram;
 pub use core::{CoreProgram, Live, Outcome, Run};
 pub use error::{Error, Kind};
 pub use save::Save;
 pub use source::{Format, Program};
 pub use stats::Stats;
 pub use trace::{Calls, Touch, Touched, Trace};
+
+/// The BLAKE3 digest of `bytes`.
+pub fn digest(bytes: &[u8]) -> weir_types::Digest {
+    weir_types::Digest(*blake3::hash(bytes).as_bytes())
+}
+
+/// A WASI errno in words; `ok` for success.
+pub fn errno_words(errno: u16) -> String {
+    match (errno, weir_vfs::Errno::from_number(errno)) {
+        (0, _) => "ok".into(),
+        (_, Some(errno)) => errno.name().into(),
+        (number, None) => format!("errno {number}"),
+    }
+}

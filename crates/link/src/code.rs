@@ -241,8 +241,11 @@ macro_rules! check_immediates {
         #[inline]
         fn $visit(&mut self $($(, $arg: $argty)*)?) {
             $($(check_immediates!(one self $arg $arg);)*)?
+            check_immediates!(itself self $op);
         }
     )*};
+    (itself $s:ident CatchAll) => { $s.catches_all = true };
+    (itself $s:ident $other:ident) => {};
     (one $s:ident $v:ident function_index) => { $s.function($v) };
     (one $s:ident $v:ident type_index) => { $s.ty($v) };
     (one $s:ident $v:ident array_type_index) => { $s.ty($v) };

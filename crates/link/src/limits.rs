@@ -26,6 +26,8 @@ pub const TABLES_MAX: u64 = 100;
 pub const MEMORIES_MAX: u64 = 100;
 /// Exception tags.
 pub const TAGS_MAX: u64 = 1_000_000;
+/// Custom sections. WebAssembly has no limit for them; compilers write a dozen.
+pub const CUSTOM_SECTIONS_MAX: u64 = 100_000;
 /// Bytes of one function body.
 pub const FUNCTION_BYTES_MAX: u64 = 7_654_321;
 /// Constant path strings that an inspection lists.

@@ -180,7 +180,10 @@ impl<'a> Module<'a> {
                 self.data_items = raw(&section);
                 self.counts.data = section.count();
             }
-            Payload::CustomSection(reader) => self.customs.push(Custom { rank, reader }),
+            Payload::CustomSection(reader) => {
+                self.customs.push(Custom { rank, reader });
+                limits::check("custom sections", self.customs.len(), limits::CUSTOM_SECTIONS_MAX)?;
+            }
             other => {
                 let (id, range) = other.as_section().unwrap_or((0, 0..0));
                 return Err(LinkError::invalid(format!("a section of unknown kind {id}"), range.start));

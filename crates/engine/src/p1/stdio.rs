@@ -24,6 +24,8 @@ pub(crate) enum End {
     },
     /// stdin when read, stdout when written.
     Both,
+    /// Takes what is written and forgets it.
+    Discard,
     /// Closed by the program, or never there.
     Closed,
 }
@@ -40,8 +42,12 @@ pub(crate) struct Streams {
 
 impl Streams {
     /// stdin, stdout and stderr as 0, 1, 2, then `mapped`.
-    pub fn new(mapped: Vec<Option<PathBuf>>, output_max: Option<u64>) -> Self {
-        let mut ends = vec![End::Stdin, End::Stdout, End::Stderr];
+    pub fn new(mapped: Vec<Option<PathBuf>>, output_max: Option<u64>, discard_output: bool) -> Self {
+        let mut ends = if discard_output {
+            vec![End::Stdin, End::Discard, End::Discard]
+        } else {
+            vec![End::Stdin, End::Stdout, End::Stderr]
+        };
         ends.extend(mapped.into_iter().map(|path| match path {
             Some(path) => End::Path { path, reader: None, writer: None },
             None => End::Both,
@@ -86,7 +92,7 @@ impl Streams {
     pub fn directions(&self, index: u32) -> Outcome<(bool, bool)> {
         Ok(match self.end(index)? {
             End::Stdin => (true, false),
-            End::Stdout | End::Stderr => (false, true),
+            End::Stdout | End::Stderr | End::Discard => (false, true),
             _ => (true, true),
         })
     }
@@ -109,6 +115,9 @@ impl Streams {
         let buffers =
             spans.iter().map(|(at, len)| guest.slice(*at, *len).map(IoSlice::new)).collect::<Outcome<Vec<_>>>()?;
         self.charge(total)?;
+        if matches!(self.end(index)?, End::Discard) {
+            return Ok(u32::try_from(total).unwrap_or(u32::MAX));
+        }
         let standard = matches!(self.end(index)?, End::Stdout | End::Stderr | End::Both);
         let fd = self.writer(index)?;
         match retry(|| io::writev(fd, &buffers)) {

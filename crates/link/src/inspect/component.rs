@@ -12,7 +12,7 @@ use crate::error::LinkError;
 use crate::limits::COMPONENT_DEPTH_MAX;
 use crate::module::Module;
 use crate::p1::{self, Reach};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use wasmparser::{ComponentExternalKind, Parser, Payload};
 
 /// What a component is made of.
@@ -116,13 +116,14 @@ pub(crate) struct Uses {
 pub(crate) fn uses(parts: &Parts<'_>) -> Result<Uses, InspectError> {
     let mut uses = Uses { imports: Vec::new(), forced_by: Vec::new(), functions: 0, reachable_functions: 0 };
     let asked = asked_of_adapters(parts)?;
+    let outer: HashMap<&str, &str> = parts.imports.iter().map(|import| (without_version(import), *import)).collect();
     for (base, module) in &parts.modules {
         let adapter = is_adapter(module);
         let root = |name: &str| !adapter || p1::find(name).is_none() || asked.contains(name);
         let found = reachable(module, root).map_err(|error| InspectError::of_link(error, *base))?;
         uses.functions += module.function_items.count;
         uses.reachable_functions += found.defined;
-        module_imports(parts, module, &found, adapter, &mut uses);
+        module_imports(&outer, module, &found, adapter, &mut uses);
     }
     for name in &asked {
         if p1::find(name).is_some_and(|(_, function)| needs_files(function)) {
@@ -130,8 +131,10 @@ pub(crate) fn uses(parts: &Parts<'_>) -> Result<Uses, InspectError> {
         }
     }
     // An interface that no module imports by name may be passed on under another one.
+    let known: HashSet<String> = uses.imports.iter().map(|report| report.module.clone()).collect();
     for import in &parts.imports {
-        if !uses.imports.iter().any(|report| without_version(&report.module) == without_version(import)) {
+        let named = outer.get(without_version(import)).copied().unwrap_or(import);
+        if !known.contains(named) {
             let reach = reach_of(import);
             if reach == Reach::Files
                 && !parts.modules.is_empty()
@@ -182,11 +185,11 @@ fn asked_of_adapters(parts: &Parts<'_>) -> Result<BTreeSet<String>, InspectError
     Ok(asked)
 }
 
-fn module_imports(parts: &Parts<'_>, module: &Module<'_>, found: &Reachable, adapter: bool, uses: &mut Uses) {
+fn module_imports(outer: &HashMap<&str, &str>, module: &Module<'_>, found: &Reachable, adapter: bool, uses: &mut Uses) {
     for (index, (_, import, _)) in module.function_imports().enumerate() {
         // Handles come and go without reaching anything, and what the component does not import
         // itself is served inside of it.
-        let outer = parts.imports.iter().find(|outer| without_version(outer) == without_version(import.module));
+        let outer = outer.get(without_version(import.module));
         let Some(outer) = outer.filter(|_| !import.name.starts_with("[resource-")) else { continue };
         let reach = reach_of(outer);
         let reachable = found.has(index as u32);

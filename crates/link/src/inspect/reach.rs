@@ -8,7 +8,7 @@
 use crate::error::LinkError;
 use crate::module::Module;
 use crate::p1::Signature;
-use std::collections::BTreeSet;
+use std::collections::HashMap;
 use wasmparser::{ConstExpr, ElementItems, ExternalKind, FunctionBody, Operator, TypeRef};
 
 /// The reachable functions of a module.
@@ -25,19 +25,42 @@ impl Reachable {
     }
 }
 
+/// A number for each signature; types without one, which are told apart by name, share the last.
+struct Classes {
+    of_type: Vec<usize>,
+    count: usize,
+}
+
+impl Classes {
+    fn of(module: &Module<'_>) -> Classes {
+        let mut numbers: HashMap<Signature, usize> = HashMap::new();
+        let signatures = (0..module.counts.types).map(|ty| module.signature(ty));
+        let numbered: Vec<Option<usize>> = signatures
+            .map(|signature| {
+                let next = numbers.len();
+                signature.map(|signature| *numbers.entry(signature).or_insert(next))
+            })
+            .collect();
+        let unnamed = numbers.len();
+        Classes { of_type: numbered.into_iter().map(|class| class.unwrap_or(unnamed)).collect(), count: unnamed + 1 }
+    }
+
+    fn get(&self, ty: u32) -> usize {
+        self.of_type.get(ty as usize).copied().unwrap_or(self.count - 1)
+    }
+}
+
 struct Walk<'m, 'a> {
     module: &'m Module<'a>,
     bodies: Vec<FunctionBody<'a>>,
+    classes: Classes,
     reached: Vec<bool>,
+    addressed: Vec<bool>,
     work: Vec<u32>,
-    /// Functions whose address is taken and that are not reached yet.
-    addressed: BTreeSet<u32>,
-    /// Signatures that are called indirectly.
-    called: BTreeSet<Signature>,
-    /// Something could call any function whose address is taken.
-    any_called: bool,
-    /// Whether `called` or `addressed` changed since the last look.
-    dirty: bool,
+    /// By class: functions whose address is taken, until the class is called.
+    waiting: Vec<Vec<u32>>,
+    /// By class: whether a call through a table or a reference could hit it.
+    called: Vec<bool>,
 }
 
 /// Follows calls from the start function and from the exports that `is_root` accepts.
@@ -46,18 +69,21 @@ pub(crate) fn reachable(module: &Module<'_>, is_root: impl Fn(&str) -> bool) -> 
     for body in module.bodies()? {
         bodies.push(body?);
     }
+    let classes = Classes::of(module);
     let mut walk = Walk {
         module,
         bodies,
         reached: vec![false; module.functions.len()],
+        addressed: vec![false; module.functions.len()],
         work: Vec::new(),
-        addressed: BTreeSet::new(),
-        called: BTreeSet::new(),
-        any_called: false,
-        dirty: false,
+        waiting: vec![Vec::new(); classes.count],
+        called: vec![false; classes.count],
+        classes,
     };
     walk.roots(is_root)?;
-    walk.run()?;
+    while let Some(function) = walk.work.pop() {
+        walk.scan(function)?;
+    }
     let imported = module.imported.functions as usize;
     let defined = walk.reached.iter().skip(imported).filter(|reached| **reached).count() as u32;
     Ok(Reachable { functions: walk.reached, defined })
@@ -72,12 +98,14 @@ impl Walk<'_, '_> {
             match export.kind {
                 ExternalKind::Func | ExternalKind::FuncExact if is_root(export.name) => self.reach(export.index),
                 // Whoever holds a table or a reference can call what is in it.
-                ExternalKind::Table => self.any_called = true,
+                ExternalKind::Table => self.call_any(),
                 ExternalKind::Global => {
                     let defined = export.index.checked_sub(self.module.imported.globals);
                     let global = defined.and_then(|at| self.module.globals.get(at as usize));
                     let reference = global.is_some_and(|global| global.ty.content_type.is_reference_type());
-                    self.any_called |= reference;
+                    if reference {
+                        self.call_any();
+                    }
                 }
                 _ => {}
             }
@@ -87,7 +115,9 @@ impl Walk<'_, '_> {
             TypeRef::Global(global) => global.content_type.is_reference_type(),
             _ => false,
         };
-        self.any_called |= self.module.imports.iter().any(|(_, import)| shares(&import.ty));
+        if self.module.imports.iter().any(|(_, import)| shares(&import.ty)) {
+            self.call_any();
+        }
         for global in &self.module.globals {
             self.constant(&global.init_expr)?;
         }
@@ -133,49 +163,43 @@ impl Walk<'_, '_> {
     }
 
     fn take_address(&mut self, function: u32) {
-        if self.reached.get(function as usize) == Some(&false) && self.addressed.insert(function) {
-            self.dirty = true;
+        if self.addressed.get(function as usize) != Some(&false) {
+            return;
+        }
+        self.addressed[function as usize] = true;
+        let class = self.classes.get(self.module.functions[function as usize]);
+        if self.called[class] {
+            self.reach(function);
+        } else {
+            self.waiting[class].push(function);
         }
     }
 
+    /// Notes a call through a table or a reference. Types told apart by name can be subtypes of
+    /// each other and of plain ones, so such a call could hit anything.
     fn call_type(&mut self, ty: u32) {
-        match self.module.signature(ty) {
-            Some(signature) => self.dirty |= self.called.insert(signature),
-            None => {
-                self.any_called = true;
-                self.dirty = true;
+        let class = self.classes.get(ty);
+        if class + 1 == self.classes.count {
+            self.call_any();
+        } else {
+            self.call_class(class);
+        }
+    }
+
+    fn call_class(&mut self, class: usize) {
+        if !core::mem::replace(&mut self.called[class], true) {
+            for function in core::mem::take(&mut self.waiting[class]) {
+                self.reach(function);
             }
         }
     }
 
-    fn run(&mut self) -> Result<(), LinkError> {
-        self.dirty = true;
-        loop {
-            while let Some(function) = self.work.pop() {
-                self.scan(function)?;
+    fn call_any(&mut self) {
+        let last = self.classes.count - 1;
+        if !self.called[last] {
+            for class in 0..self.classes.count {
+                self.call_class(class);
             }
-            if !core::mem::take(&mut self.dirty) {
-                return Ok(());
-            }
-            for function in core::mem::take(&mut self.addressed) {
-                if self.could_be_called(function) {
-                    self.reach(function);
-                } else {
-                    self.addressed.insert(function);
-                }
-            }
-        }
-    }
-
-    fn could_be_called(&self, function: u32) -> bool {
-        if self.any_called {
-            return true;
-        }
-        let ty = self.module.functions.get(function as usize).copied();
-        match ty.and_then(|ty| self.module.signature(ty)) {
-            Some(signature) => self.called.contains(&signature),
-            // Calls to types without a signature set `any_called`, so nothing calls this one.
-            None => false,
         }
     }
 
@@ -193,10 +217,7 @@ impl Walk<'_, '_> {
                 | Operator::ReturnCallIndirect { type_index, .. }
                 | Operator::CallRef { type_index }
                 | Operator::ReturnCallRef { type_index } => self.call_type(type_index),
-                Operator::ContNew { .. } => {
-                    self.any_called = true;
-                    self.dirty = true;
-                }
+                Operator::ContNew { .. } => self.call_any(),
                 _ => {}
             }
         }

@@ -107,6 +107,8 @@ pub(crate) struct Plan<'a> {
     pub options: LinkOptions,
     pub types: TypePool,
     pub uses: Vec<Use>,
+    /// The new index of each function import of the program that stays one.
+    kept: Vec<u32>,
     pub imports: Vec<PlannedImport<'a>>,
     pub function_imports: u32,
     pub functions: FunctionMap,
@@ -177,6 +179,7 @@ impl<'a> Plan<'a> {
         let mut plan = Plan {
             types: TypePool::new(&program),
             uses: Vec::new(),
+            kept: Vec::new(),
             imports: Vec::new(),
             function_imports: 0,
             functions: FunctionMap::default(),
@@ -235,7 +238,7 @@ impl<'a> Plan<'a> {
 
     fn choose_uses(&mut self, p1: &P1Imports) -> Result<(), LinkError> {
         let unwind = self.options.exit == Exit::Unwind;
-        for entry in p1 {
+        for (entry, (offset, _, _)) in p1.iter().zip(self.program.function_imports()) {
             let Some((id, function, unstable)) = *entry else {
                 self.uses.push(Use::Foreign);
                 continue;
@@ -248,7 +251,7 @@ impl<'a> Plan<'a> {
             let exported = |name: &str| exports.and_then(|exports| exports.get(name)).copied();
             let old = if unstable { exported(&format!("unstable:{}", function.name)) } else { None };
             if old.is_none() && unstable && function.differs_in_unstable {
-                return Err(LinkError::new(LinkErrorKind::UnstableLayout { name: function.name.into() }));
+                return Err(LinkError::at(LinkErrorKind::UnstableLayout { name: function.name.into() }, offset));
             }
             self.uses.push(match old.or_else(|| exported(function.name)) {
                 Some(served) => Use::Shim { id, function: served },
@@ -288,6 +291,7 @@ impl<'a> Plan<'a> {
             if let TypeRef::Func(_) | TypeRef::FuncExact(_) = import.ty {
                 let used = self.uses[function];
                 function += 1;
+                self.kept.push(self.function_imports);
                 match used {
                     Use::Foreign => {}
                     // The functions that are the same in both are all that remain here.
@@ -517,11 +521,7 @@ impl<'a> Plan<'a> {
                 _ => self.shim_functions.get(&function).copied().ok_or_else(missing),
             },
             Use::Exit { .. } => self.exit_function.ok_or_else(missing),
-            Use::Foreign | Use::Host { .. } => {
-                let before = &self.uses[..import as usize];
-                let stay = before.iter().filter(|used| matches!(used, Use::Foreign | Use::Host { .. }));
-                Ok(stay.count() as u32)
-            }
+            Use::Foreign | Use::Host { .. } => Ok(self.kept[import as usize]),
         }
     }
 

@@ -118,7 +118,7 @@ pub struct Process<P: Platform> {
 
 #[allow(clippy::missing_errors_doc, reason = "the errors are those that WASI names")]
 impl<P: Platform> Process<P> {
-    /// A table with the host's descriptors 0, 1 and 2 and no other.
+    /// A table with the standard streams 0, 1 and 2 and no other.
     pub fn new(vfs: Vfs<P>) -> Self {
         // The standard streams must fit whatever the quota says.
         let table = Table::new(vfs.quota().open_files_max.max(3));
@@ -126,7 +126,7 @@ impl<P: Platform> Process<P> {
         for fd in 0..3 {
             let rights = if fd == 0 { FD_READ } else { FD_WRITE } | POLL_FD_READWRITE;
             // The table is empty and has room for three, so this gives 0, 1 and 2.
-            let _ = process.table.add(Descriptor::new(Slot::Host(fd), rights, rights));
+            let _ = process.table.add(Descriptor::new(Slot::Stream(StreamId(fd)), rights, rights));
         }
         process
     }

@@ -1,0 +1,90 @@
+//! Exit codes and the one place where errors are printed.
+//!
+//! A program's own exit code passes through. weir's own failures use 240 to 249, which programs do
+//! not use by any convention (shells give 128 + N for signals, up to 192).
+
+use std::fmt::Display;
+use std::process::ExitCode;
+use weir_engine::{Error, Kind};
+
+/// The command line is wrong.
+pub const USAGE: u8 = 240;
+/// The program is missing, unreadable or no valid WebAssembly.
+pub const PROGRAM: u8 = 241;
+/// A grant cannot be honoured, or more than the tier allows was asked for.
+pub const GRANT: u8 = 242;
+/// The program imports what nobody grants.
+pub const IMPORT: u8 = 243;
+/// The program trapped.
+pub const TRAP: u8 = 244;
+/// The program met a limit.
+pub const LIMIT: u8 = 245;
+/// Results could not be saved.
+pub const SAVE: u8 = 246;
+/// weir or the machine failed.
+pub const INTERNAL: u8 = 249;
+/// The reader of the output has gone: as if SIGPIPE had ended the program, and as quiet.
+pub const BROKEN_PIPE: u8 = 141;
+
+/// Text about the exit codes for the help of subcommands.
+pub const HELP: &str = "\
+Exit codes:
+  The program's own code passes through. weir's own failures are:
+  240  the command line is wrong
+  241  the program is missing, unreadable or no valid WebAssembly
+  242  a grant cannot be honoured, or the tier does not allow it
+  243  the program imports what nobody grants
+  244  the program trapped
+  245  the program met a limit
+  246  results could not be saved
+  249  weir or the machine failed
+  141  the reader of the output has gone (nothing is printed)";
+
+/// A failure of weir, ready to be printed.
+#[derive(Debug)]
+pub struct Failure {
+    code: u8,
+    message: String,
+}
+
+impl Failure {
+    /// A grant that the tier does not allow.
+    pub fn grant(message: impl Display) -> Self {
+        Self { code: GRANT, message: message.to_string() }
+    }
+
+    /// A program that cannot be linked or inspected.
+    pub fn program(message: impl Display) -> Self {
+        Self { code: PROGRAM, message: message.to_string() }
+    }
+
+    /// Prints what went wrong and gives the exit code.
+    pub fn report(&self) -> ExitCode {
+        if self.code != BROKEN_PIPE {
+            eprintln!("weir: {}", self.message);
+        }
+        self.code.into()
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let code = match error.kind() {
+            Kind::Program => PROGRAM,
+            Kind::Grant => GRANT,
+            Kind::Import => IMPORT,
+            Kind::Trap => TRAP,
+            Kind::Limit => LIMIT,
+            Kind::Save => SAVE,
+            Kind::BrokenPipe => BROKEN_PIPE,
+            Kind::Internal => INTERNAL,
+        };
+        let mut message = error.to_string();
+        let mut source = std::error::Error::source(&error);
+        while let Some(cause) = source {
+            message.push_str(&format!("\n  because: {cause}"));
+            source = cause.source();
+        }
+        Self { code, message }
+    }
+}

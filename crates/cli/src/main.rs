@@ -1,0 +1,44 @@
+//! The command `weir`: one file per subcommand, each options and a call into a library.
+
+mod exit;
+mod inspect;
+mod launch;
+mod options;
+mod run;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Runs WebAssembly programs that have no file system.
+///
+/// What a program can touch is a stream, an array or a string that was handed to it. Programs that
+/// were written for files keep working: their files are data that was granted by an option.
+#[derive(Parser)]
+#[command(name = "weir", version, max_term_width = 100, subcommand_required = true, arg_required_else_help = true)]
+struct Weir {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Run(run::Options),
+    Inspect(inspect::Options),
+}
+
+fn main() -> ExitCode {
+    let weir = match Weir::try_parse() {
+        Ok(weir) => weir,
+        Err(error) => {
+            let help = !error.use_stderr();
+            // A reader that closed the pipe has read enough.
+            let _ = error.print();
+            return if help { ExitCode::SUCCESS } else { exit::USAGE.into() };
+        }
+    };
+    match weir.command {
+        Command::Run(options) => run::run(&options),
+        Command::Inspect(options) => inspect::run(&options),
+    }
+    .unwrap_or_else(|failure| failure.report())
+}

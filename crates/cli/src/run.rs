@@ -1,0 +1,95 @@
+//! `weir run`.
+
+use crate::exit::{self, Failure};
+use crate::launch::{launch, open};
+use crate::options::{GrantOptions, LimitOptions};
+use clap::Args;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use weir_engine::{Cache, Outcome, Run, Stats};
+
+/// Runs a program: a core module (WASI 0.1) or a command component (WASI 0.2, 0.3).
+///
+/// The program sees what the options hand to it and nothing else. Files are data: mounted ones are
+/// read lazily and written only in memory, so the host never changes.
+#[derive(Args)]
+#[command(after_help = concat!(
+    "Examples:\n",
+    "  weir run hello.wasm\n",
+    "  weir run --mount /work=. python.wasm /work/script.py\n",
+    "  weir run --mount /in.svg=a.svg --save /out.png=a.png resvg.wasm /in.svg /out.png\n\n",
+    "Exit codes: see `weir run --help`"
+), after_long_help = exit::HELP)]
+pub struct Options {
+    #[command(flatten)]
+    grants: GrantOptions,
+    #[command(flatten)]
+    limits: LimitOptions,
+    /// Print to stderr what the run cost: times, calls by name, bytes, memory
+    #[arg(long)]
+    stats: bool,
+    /// A .wasm or .wat file, or a component
+    #[arg(value_name = "PROGRAM")]
+    program: PathBuf,
+    /// The program's own arguments
+    #[arg(value_name = "ARGS", trailing_var_arg = true, allow_hyphen_values = true)]
+    args: Vec<String>,
+}
+
+/// Runs the subcommand.
+///
+/// # Errors
+/// Whatever keeps the program from starting or ending by itself.
+pub fn run(options: &Options) -> Result<ExitCode, Failure> {
+    let name = options.program.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+    let args = std::iter::once(name).chain(options.args.iter().cloned()).collect();
+    let (grants, saves) = options.grants.collect(args)?;
+    let limits = options.limits.collect();
+    let cache = Cache::of_user();
+    let program = open(&options.program, cache.as_ref())?;
+    crate::inspect::check_tier(&program, options.grants.tier)?;
+    let run = Run { grants: &grants, limits: &limits, saves: &saves, trace: options.stats, discard_output: false };
+    let outcome = launch(&program, &run, cache.as_ref())?;
+    for warning in &outcome.stats.warnings {
+        eprintln!("weir: warning: {warning}");
+    }
+    if options.stats {
+        print_stats(&outcome);
+    }
+    Ok(exit_code(outcome.exit_code))
+}
+
+/// The program's code as the operating system takes it: eight bits, and never 0 for a failure.
+fn exit_code(code: u32) -> ExitCode {
+    match (code, code as u8) {
+        (0, _) => ExitCode::SUCCESS,
+        (_, 0) => ExitCode::FAILURE,
+        (_, low) => low.into(),
+    }
+}
+
+fn print_stats(outcome: &Outcome) {
+    let Stats { load_time, link_time, compile_time, cache_hit, instantiate_time, run_time, .. } = outcome.stats;
+    let ms = |time: std::time::Duration| format!("{:10.3} ms", time.as_secs_f64() * 1e3);
+    eprintln!("load        {}{}", ms(load_time), if cache_hit { "  (compiled code from the cache)" } else { "" });
+    if !cache_hit {
+        eprintln!("link        {}", ms(link_time));
+        eprintln!("compile     {}", ms(compile_time));
+    }
+    eprintln!("instantiate {}", ms(instantiate_time));
+    eprintln!("run         {}", ms(run_time));
+    let stats = &outcome.stats;
+    eprintln!("memory peak {:10} bytes", stats.memory_peak);
+    eprintln!("streams in  {:10} bytes", stats.stream_bytes_in);
+    eprintln!("streams out {:10} bytes", stats.stream_bytes_out);
+    eprintln!("mounts read {:10} bytes", stats.mount_bytes_read);
+    if let Some(fuel) = stats.fuel_used {
+        eprintln!("fuel        {fuel:10}");
+    }
+    let Some(trace) = &outcome.trace else { return };
+    for (function, calls) in &trace.calls {
+        let name = weir_link::p1::P1_FUNCTIONS.get(*function as usize).map_or("?", |function| function.name);
+        let failed = if calls.failed == 0 { String::new() } else { format!("  ({} failed)", calls.failed) };
+        eprintln!("{name:<24} {:10} calls{failed}", calls.count);
+    }
+}

@@ -1,0 +1,482 @@
+//! The file tree of a component: what wasi:filesystem 0.2 and 0.3 have in common, over one
+//! [`Vfs`] per run. Values in, values out; the two adapters beside this file only translate.
+//!
+//! A descriptor of this tree is never a host file. Its host functions are registered under the very
+//! interfaces that wasmtime-wasi generated, so no second version of wasi:filesystem exists in the
+//! linker that could answer in its place.
+
+pub(super) mod p2;
+pub(super) mod p3;
+
+use super::clocks::SharedClock;
+use super::stdio::Ends;
+use crate::blobs::Blobs;
+use crate::places::Places;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use wasmtime::component::{HasData, Resource, ResourceTable};
+use wasmtime_wasi::filesystem::{Descriptor as HostDescriptor, WasiFilesystemCtx, WasiFilesystemCtxView};
+use weir_vfs::image::{Image, Preopen, PreopenTarget};
+use weir_vfs::{BlobId, Errno, FileType, NodeId, OpenHow, Platform, SetTime, Stat, StreamId, Vfs};
+
+/// Bytes moved by one host call at most. A program may ask for more and gets less, so that it cannot
+/// size an allocation of the host. Large enough that the call itself does not show.
+pub(super) const TRANSFER_BYTES_MAX: usize = 256 << 10;
+
+/// What the tree needs from the run.
+pub(crate) struct HostPlatform {
+    pub blobs: Blobs,
+    clock: SharedClock,
+}
+
+impl Platform for HostPlatform {
+    type Memory = [u8];
+    const CLOCK_IS_CHEAP: bool = true;
+
+    fn now(&mut self) -> u64 {
+        self.clock.wall()
+    }
+
+    fn blob_read(
+        &mut self,
+        blob: BlobId,
+        offset: u64,
+        memory: &mut [u8],
+        at: usize,
+        len: usize,
+    ) -> Result<usize, Errno> {
+        let out = memory.get_mut(at..).unwrap_or_default();
+        let len = len.min(out.len());
+        self.blobs.read(blob.0, offset, &mut out[..len])
+    }
+
+    fn blob_load(&mut self, blob: BlobId, offset: u64, out: &mut [u8]) -> Result<usize, Errno> {
+        self.blobs.read(blob.0, offset, out)
+    }
+
+    fn hash_seed(&mut self) -> u64 {
+        use std::hash::{BuildHasher, RandomState};
+        RandomState::new().hash_one(0u8)
+    }
+}
+
+/// The tree and how much of it is open.
+pub(crate) struct Open {
+    pub tree: Vfs<HostPlatform>,
+    nodes: u32,
+}
+
+/// The file tree of one run, shared by its descriptors and streams.
+#[derive(Clone)]
+pub(crate) struct Files(Arc<Mutex<Open>>);
+
+impl Files {
+    /// The tree that `places` describe.
+    pub fn boot(places: &mut Places, clock: SharedClock) -> Result<Self, Errno> {
+        let image = std::mem::take(&mut places.image);
+        let blobs = Blobs::new(Image::default(), std::mem::take(&mut places.sources));
+        let tree = Vfs::boot(HostPlatform { blobs, clock }, &image)?;
+        places.image.preopens = image.preopens;
+        Ok(Self(Arc::new(Mutex::new(Open { tree, nodes: 0 }))))
+    }
+
+    /// The tree, for as long as the guard lives. Never held across a wait.
+    pub fn lock(&self) -> MutexGuard<'_, Open> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A descriptor of the directory at `path`, for a preopen.
+    fn directory(&self, path: &str) -> Result<Descriptor, Errno> {
+        let how = OpenHow { follow: true, directory: true, ..OpenHow::default() };
+        let mut open = self.lock();
+        let root = open.tree.root();
+        let path = path.trim_start_matches('/');
+        let id = open.tree.open_at(root, if path.is_empty() { "." } else { path }, how)?;
+        drop(open);
+        let access = Access { read: true, mutate: true, ..Access::default() };
+        Ok(Descriptor { node: Arc::new(self.node(id)?), kind: FileType::Directory, access })
+    }
+
+    /// Takes over an opened node.
+    fn node(&self, id: NodeId) -> Result<Node, Errno> {
+        let mut open = self.lock();
+        if open.nodes >= open.tree.quota().open_files_max {
+            open.tree.release(id);
+            return Err(Errno::Mfile);
+        }
+        open.nodes += 1;
+        Ok(Node { files: self.clone(), id })
+    }
+}
+
+/// An opened node; released when the last descriptor and stream on it are gone.
+pub(crate) struct Node {
+    files: Files,
+    id: NodeId,
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        let mut open = self.files.lock();
+        open.nodes -= 1;
+        open.tree.release(self.id);
+    }
+}
+
+impl Node {
+    fn read(&self, offset: u64, out: &mut [u8]) -> Result<usize, Errno> {
+        // The sign of a file offset in POSIX: what is beyond it is no offset.
+        if i64::try_from(offset).is_err() {
+            return Err(Errno::Inval);
+        }
+        let len = out.len();
+        self.files.lock().tree.read_at(self.id, offset, out, 0, len)
+    }
+
+    /// Reads into a buffer that is no larger than what the file has.
+    fn read_vec(&self, offset: u64, len: usize) -> Result<Vec<u8>, Errno> {
+        if i64::try_from(offset).is_err() {
+            return Err(Errno::Inval);
+        }
+        let mut open = self.files.lock();
+        let rest = open.tree.stat(self.id)?.size.saturating_sub(offset);
+        let len = usize::try_from(rest).unwrap_or(usize::MAX).min(len).min(TRANSFER_BYTES_MAX);
+        let mut bytes = vec![0; len];
+        let read = open.tree.read_at(self.id, offset, &mut bytes[..], 0, len)?;
+        bytes.truncate(read);
+        Ok(bytes)
+    }
+
+    fn size(&self) -> Result<u64, Errno> {
+        Ok(self.files.lock().tree.stat(self.id)?.size)
+    }
+
+    /// Writes at `offset`, or at the end; returns how many bytes, at least one of any.
+    fn write(&self, offset: Option<u64>, bytes: &[u8]) -> Result<usize, Errno> {
+        if offset.is_some_and(|offset| i64::try_from(offset).is_err()) {
+            return Err(Errno::Inval);
+        }
+        let mut open = self.files.lock();
+        let written = match offset {
+            Some(offset) => open.tree.write_at(self.id, offset, bytes, 0, bytes.len())?,
+            None => open.tree.append(self.id, bytes, 0, bytes.len())?.0,
+        };
+        if written == 0 && !bytes.is_empty() { Err(Errno::Nospc) } else { Ok(written) }
+    }
+}
+
+/// What a descriptor was opened for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Access {
+    pub read: bool,
+    pub write: bool,
+    /// Asked for on a directory. Reported, not enforced: programs in the wild do not ask for it.
+    pub mutate: bool,
+    /// Kept because a program may ask for it back; a tree in memory is always in sync.
+    pub file_sync: bool,
+    pub data_sync: bool,
+    pub read_sync: bool,
+}
+
+/// `open-flags`.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct OpenFlags {
+    pub create: bool,
+    pub directory: bool,
+    pub exclusive: bool,
+    pub truncate: bool,
+}
+
+/// An open descriptor of the tree.
+#[derive(Clone)]
+pub(super) struct Descriptor {
+    node: Arc<Node>,
+    kind: FileType,
+    access: Access,
+}
+
+/// Where the bytes of a descriptor are.
+pub(super) enum Contents {
+    File(Arc<Node>),
+    Stream(StreamId),
+}
+
+impl Descriptor {
+    fn dir(&self) -> Result<&Node, Errno> {
+        if self.kind == FileType::Directory { Ok(&self.node) } else { Err(Errno::Notdir) }
+    }
+
+    fn file(&self) -> Result<&Arc<Node>, Errno> {
+        match self.kind {
+            FileType::Directory | FileType::Symlink => Err(Errno::Badf),
+            FileType::Stream => Err(Errno::Spipe),
+            FileType::File => Ok(&self.node),
+        }
+    }
+
+    fn contents(&self) -> Result<Contents, Errno> {
+        if self.kind != FileType::Stream {
+            return self.file().cloned().map(Contents::File);
+        }
+        let stream = self.node.files.lock().tree.stream(self.node.id);
+        stream.map(Contents::Stream).ok_or(Errno::Io)
+    }
+
+    /// What to read from.
+    pub fn reading(&self) -> Result<Contents, Errno> {
+        match self.kind {
+            FileType::Directory => Err(Errno::Isdir),
+            _ if !self.access.read => Err(Errno::Badf),
+            _ => self.contents(),
+        }
+    }
+
+    /// What to write to.
+    pub fn writing(&self) -> Result<Contents, Errno> {
+        if self.access.write { self.contents() } else { Err(Errno::Badf) }
+    }
+
+    pub fn read(&self, offset: u64, len: u64) -> Result<(Vec<u8>, bool), Errno> {
+        let node = self.file()?;
+        if !self.access.read {
+            return Err(Errno::Badf);
+        }
+        let bytes = node.read_vec(offset, usize::try_from(len).unwrap_or(usize::MAX))?;
+        let at_end = bytes.is_empty() && (len > 0 || offset >= node.size()?);
+        Ok((bytes, at_end))
+    }
+
+    pub fn write(&self, offset: u64, bytes: &[u8]) -> Result<u64, Errno> {
+        let node = self.file()?;
+        if !self.access.write {
+            return Err(Errno::Badf);
+        }
+        Ok(node.write(Some(offset), bytes)? as u64)
+    }
+
+    pub fn advise(&self) -> Result<(), Errno> {
+        self.file().map(|_| ())
+    }
+
+    pub fn kind(&self) -> FileType {
+        self.kind
+    }
+
+    pub fn access(&self) -> Access {
+        self.access
+    }
+
+    pub fn set_size(&self, size: u64) -> Result<(), Errno> {
+        let node = self.file()?;
+        if !self.access.write || i64::try_from(size).is_err() {
+            return Err(Errno::Inval);
+        }
+        node.files.lock().tree.set_size(node.id, size)
+    }
+
+    pub fn set_times(&self, accessed: SetTime, modified: SetTime) -> Result<(), Errno> {
+        self.node.files.lock().tree.set_times(self.node.id, accessed, modified)
+    }
+
+    pub fn stat(&self) -> Result<Stat, Errno> {
+        self.node.files.lock().tree.stat(self.node.id)
+    }
+
+    pub fn stat_at(&self, follow: bool, path: &str) -> Result<Stat, Errno> {
+        let dir = self.dir()?;
+        check_path(path)?;
+        dir.files.lock().tree.stat_at(dir.id, path, follow)
+    }
+
+    pub fn set_times_at(&self, follow: bool, path: &str, accessed: SetTime, modified: SetTime) -> Result<(), Errno> {
+        let dir = self.dir()?;
+        check_path(path)?;
+        dir.files.lock().tree.set_times_at(dir.id, path, follow, accessed, modified)
+    }
+
+    pub fn open_at(&self, follow: bool, path: &str, flags: OpenFlags, asked: Access) -> Result<Self, Errno> {
+        let dir = self.dir()?;
+        check_path(path)?;
+        let OpenFlags { create, directory, exclusive, truncate } = flags;
+        if directory && (create || exclusive || truncate) {
+            return Err(Errno::Inval);
+        }
+        // Creating and cutting are writing; what is opened for nothing is opened for reading.
+        let write = asked.write || create || truncate;
+        let how = OpenHow { follow, create, exclusive: create && exclusive, truncate, directory, write };
+        let mut open = dir.files.lock();
+        let id = open.tree.open_at(dir.id, path, how)?;
+        let kind = open.tree.kind(id);
+        drop(open);
+        let node = Arc::new(dir.files.node(id)?);
+        let kind = kind?;
+        let is_dir = kind == FileType::Directory;
+        let access = Access { read: asked.read || !asked.write, write, mutate: asked.mutate && is_dir, ..asked };
+        Ok(Self { node, kind, access })
+    }
+
+    pub fn create_dir_at(&self, path: &str) -> Result<(), Errno> {
+        let dir = self.dir()?;
+        check_path(path)?;
+        dir.files.lock().tree.create_dir_at(dir.id, path)
+    }
+
+    pub fn remove_dir_at(&self, path: &str) -> Result<(), Errno> {
+        let dir = self.dir()?;
+        check_path(path)?;
+        dir.files.lock().tree.remove_dir_at(dir.id, path)
+    }
+
+    pub fn unlink_at(&self, path: &str) -> Result<(), Errno> {
+        let dir = self.dir()?;
+        check_path(path)?;
+        dir.files.lock().tree.unlink_at(dir.id, path)
+    }
+
+    pub fn symlink_at(&self, target: &str, path: &str) -> Result<(), Errno> {
+        let dir = self.dir()?;
+        // A link to an absolute path could only lead out.
+        check_path(target)?;
+        check_path(path)?;
+        dir.files.lock().tree.symlink_at(target, dir.id, path)
+    }
+
+    pub fn readlink_at(&self, path: &str) -> Result<String, Errno> {
+        let dir = self.dir()?;
+        check_path(path)?;
+        let mut open = dir.files.lock();
+        let target = open.tree.readlink_at(dir.id, path)?;
+        if target.starts_with('/') { Err(Errno::Perm) } else { Ok(target.to_owned()) }
+    }
+
+    pub fn link_at(&self, follow: bool, path: &str, new: &Self, new_path: &str) -> Result<(), Errno> {
+        let (old_dir, new_dir) = (self.dir()?, new.dir()?);
+        if follow {
+            return Err(Errno::Inval);
+        }
+        check_path(path)?;
+        check_path(new_path)?;
+        old_dir.files.lock().tree.link_at(old_dir.id, path, false, new_dir.id, new_path)
+    }
+
+    pub fn rename_at(&self, path: &str, new: &Self, new_path: &str) -> Result<(), Errno> {
+        let (old_dir, new_dir) = (self.dir()?, new.dir()?);
+        check_path(path)?;
+        check_path(new_path)?;
+        old_dir.files.lock().tree.rename_at(old_dir.id, path, new_dir.id, new_path)
+    }
+
+    pub fn is_same(&self, other: &Self) -> Result<bool, Errno> {
+        Ok(self.stat()?.ino == other.stat()?.ino)
+    }
+
+    pub fn listing(&self) -> Result<Listing, Errno> {
+        self.dir()?;
+        Ok(Listing { node: self.node.clone(), cookie: 0 })
+    }
+}
+
+/// An absolute path is never below a descriptor, an empty one names nothing.
+fn check_path(path: &str) -> Result<(), Errno> {
+    match path.as_bytes() {
+        [] => Err(Errno::Noent),
+        [b'/', ..] => Err(Errno::Perm),
+        bytes if bytes.contains(&0) => Err(Errno::Inval),
+        _ => Ok(()),
+    }
+}
+
+/// A walk over the entries of a directory, without `.` and `..`.
+pub(super) struct Listing {
+    node: Arc<Node>,
+    cookie: u64,
+}
+
+impl Listing {
+    /// The next entry.
+    pub fn next(&mut self) -> Result<Option<(String, FileType)>, Errno> {
+        let mut open = self.node.files.lock();
+        loop {
+            let Some(entry) = open.tree.read_dir(self.node.id, self.cookie)? else { return Ok(None) };
+            self.cookie = entry.next;
+            if entry.name != "." && entry.name != ".." {
+                return Ok(Some((entry.name.to_owned(), entry.kind)));
+            }
+        }
+    }
+}
+
+/// 128 bits that name a node. They stand for its identity alone, not for its contents: programs use
+/// them as an inode number, which must not change when a file is written.
+fn identity_hash(stat: &Stat) -> (u64, u64) {
+    let hash = blake3::hash(&stat.ino.to_le_bytes());
+    let word = |at: usize| hash.as_bytes()[at..at + 8].iter().fold(0, |word, byte| word << 8 | u64::from(*byte));
+    (word(0), word(8))
+}
+
+/// Nanoseconds since 1970 of a timestamp; nothing before that and beyond the year 2554.
+fn nanoseconds(seconds: u64, nanoseconds: u32) -> Result<u64, Errno> {
+    seconds.checked_mul(1_000_000_000).and_then(|time| time.checked_add(nanoseconds.into())).ok_or(Errno::Overflow)
+}
+
+/// What the host functions of wasi:filesystem work on: the tree, and wasmtime-wasi's own file system
+/// for directories of the host that were granted.
+pub(crate) struct FilesView<'a> {
+    pub files: &'a Files,
+    pub preopens: &'a [Preopen],
+    pub ends: &'a Arc<Ends>,
+    pub table: &'a mut ResourceTable,
+    pub host: &'a mut WasiFilesystemCtx,
+}
+
+/// Names [`FilesView`] to the linker.
+pub(crate) struct WeirFiles;
+
+impl HasData for WeirFiles {
+    type Data<'a> = FilesView<'a>;
+}
+
+impl FilesView<'_> {
+    fn host(&mut self) -> WasiFilesystemCtxView<'_> {
+        WasiFilesystemCtxView { ctx: self.host, table: self.table }
+    }
+
+    /// The descriptor behind `resource` if it is one of the tree; otherwise it is the host's, and
+    /// whoever asks hands the call on to wasmtime-wasi (which also refuses what is neither).
+    fn tree(&self, resource: &Resource<HostDescriptor>) -> Option<Descriptor> {
+        self.table.get(&Resource::<Descriptor>::new_borrow(resource.rep())).ok().cloned()
+    }
+
+    fn push(&mut self, descriptor: Descriptor) -> wasmtime::Result<Resource<HostDescriptor>> {
+        Ok(Resource::new_own(self.table.push(descriptor)?.rep()))
+    }
+
+    /// Removes a descriptor of the tree; false if it is the host's.
+    fn remove(&mut self, resource: &Resource<HostDescriptor>) -> wasmtime::Result<bool> {
+        if self.tree(resource).is_none() {
+            return Ok(false);
+        }
+        self.table.delete(Resource::<Descriptor>::new_own(resource.rep()))?;
+        Ok(true)
+    }
+
+    /// The preopened directories in the order of the grants.
+    fn directories(
+        &mut self,
+        host: Vec<(Resource<HostDescriptor>, String)>,
+    ) -> wasmtime::Result<Vec<(Resource<HostDescriptor>, String)>> {
+        let mut host = host.into_iter();
+        let mut directories = Vec::with_capacity(self.preopens.len());
+        for preopen in self.preopens {
+            match &preopen.target {
+                PreopenTarget::Host(_) => directories.extend(host.next()),
+                PreopenTarget::Tree(path) => {
+                    let descriptor = self.files.directory(path).map_err(|errno| {
+                        wasmtime::Error::msg(format!("cannot open the granted directory {}: {errno}", preopen.name))
+                    })?;
+                    directories.push((self.push(descriptor)?, preopen.name.clone()));
+                }
+            }
+        }
+        Ok(directories)
+    }
+}

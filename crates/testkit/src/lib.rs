@@ -1,0 +1,35 @@
+//! Drivers for tests: every function of WASI 0.1, called by name with raw numbers and pointers, in two
+//! places. [`Linked`] calls into a module that the linker made from a program and the shim, as a real
+//! program would; [`InHost`] calls the same file system compiled for the host. A test written against
+//! [`Wasi`] runs in both.
+
+mod host;
+mod linked;
+
+pub use host::InHost;
+pub use linked::Linked;
+
+/// WASI 0.1 as a test calls it.
+pub trait Wasi {
+    /// Calls a function with its raw arguments; gives the errno.
+    fn call(&mut self, name: &str, arguments: &[u64]) -> u16;
+
+    /// The memory that pointers mean.
+    fn memory(&mut self) -> &mut [u8];
+
+    /// Where this is, for messages.
+    fn place(&self) -> &'static str;
+}
+
+/// A directory entry as `fd_readdir` stores it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dirent {
+    /// The cookie of the entry after this one.
+    pub next: u64,
+    /// The inode number.
+    pub ino: u64,
+    /// The WASI file type.
+    pub kind: u8,
+    /// The name.
+    pub name: String,
+}

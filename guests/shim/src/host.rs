@@ -1,0 +1,128 @@
+//! Everything that leaves the module. The standard imports take the program's own pointers: the
+//! program's memory is the one that is exported. `weir` is there for mounts and mapped streams given
+//! at run time, `hostdir` for directories of the host; a linked module that was granted neither does
+//! not import them.
+
+use crate::program::Program;
+use weir_vfs::{BlobId, Errno, Platform};
+
+#[link(wasm_import_module = "wasi_snapshot_preview1")]
+unsafe extern "C" {
+    #[link_name = "clock_time_get"]
+    safe fn wasi_clock_time_get(clock: u32, precision: u64, out: u32) -> u32;
+}
+
+/// Standard functions that the shim passes on with the program's own pointers.
+pub mod wasi {
+    #[link(wasm_import_module = "wasi_snapshot_preview1")]
+    unsafe extern "C" {
+        pub safe fn fd_read(fd: u32, iovs: u32, count: u32, out: u32) -> u32;
+        pub safe fn fd_write(fd: u32, iovs: u32, count: u32, out: u32) -> u32;
+        pub safe fn fd_fdstat_get(fd: u32, out: u32) -> u32;
+        pub safe fn fd_fdstat_set_flags(fd: u32, flags: u32) -> u32;
+        pub safe fn fd_filestat_get(fd: u32, out: u32) -> u32;
+        pub safe fn poll_oneoff(subs: u32, events: u32, count: u32, out: u32) -> u32;
+    }
+}
+
+/// weir's own narrow imports.
+pub mod weir {
+    #[link(wasm_import_module = "weir")]
+    unsafe extern "C" {
+        pub safe fn blob_read(blob: u32, offset: u64, memory: u32, at: u32, len: u32) -> i32;
+        pub safe fn stream_read(stream: u32, iovs: u32, count: u32, out: u32) -> u32;
+        pub safe fn stream_write(stream: u32, iovs: u32, count: u32, out: u32) -> u32;
+    }
+}
+
+/// WASI 0.1 on real directories of the host, by its descriptors.
+pub mod hostdir {
+    #[link(wasm_import_module = "weir_hostdir")]
+    unsafe extern "C" {
+        pub safe fn fd_advise(fd: u32, offset: u64, len: u64, advice: u32) -> u32;
+        pub safe fn fd_allocate(fd: u32, offset: u64, len: u64) -> u32;
+        pub safe fn fd_close(fd: u32) -> u32;
+        pub safe fn fd_datasync(fd: u32) -> u32;
+        pub safe fn fd_fdstat_get(fd: u32, out: u32) -> u32;
+        pub safe fn fd_fdstat_set_flags(fd: u32, flags: u32) -> u32;
+        pub safe fn fd_fdstat_set_rights(fd: u32, base: u64, inheriting: u64) -> u32;
+        pub safe fn fd_filestat_get(fd: u32, out: u32) -> u32;
+        pub safe fn fd_filestat_set_size(fd: u32, size: u64) -> u32;
+        pub safe fn fd_filestat_set_times(fd: u32, accessed: u64, modified: u64, flags: u32) -> u32;
+        pub safe fn fd_pread(fd: u32, iovs: u32, count: u32, offset: u64, out: u32) -> u32;
+        pub safe fn fd_pwrite(fd: u32, iovs: u32, count: u32, offset: u64, out: u32) -> u32;
+        pub safe fn fd_read(fd: u32, iovs: u32, count: u32, out: u32) -> u32;
+        pub safe fn fd_readdir(fd: u32, buffer: u32, len: u32, cookie: u64, out: u32) -> u32;
+        pub safe fn fd_seek(fd: u32, offset: i64, whence: u32, out: u32) -> u32;
+        pub safe fn fd_sync(fd: u32) -> u32;
+        pub safe fn fd_tell(fd: u32, out: u32) -> u32;
+        pub safe fn fd_write(fd: u32, iovs: u32, count: u32, out: u32) -> u32;
+        pub safe fn path_create_directory(fd: u32, path: u32, len: u32) -> u32;
+        pub safe fn path_filestat_get(fd: u32, lookup: u32, path: u32, len: u32, out: u32) -> u32;
+        pub safe fn path_filestat_set_times(
+            fd: u32,
+            lookup: u32,
+            path: u32,
+            len: u32,
+            accessed: u64,
+            modified: u64,
+            flags: u32,
+        ) -> u32;
+        pub safe fn path_link(fd: u32, lookup: u32, path: u32, len: u32, new_fd: u32, new_path: u32, new_len: u32) -> u32;
+        pub safe fn path_open(
+            fd: u32,
+            lookup: u32,
+            path: u32,
+            len: u32,
+            open: u32,
+            base: u64,
+            inheriting: u64,
+            flags: u32,
+            out: u32,
+        ) -> u32;
+        pub safe fn path_readlink(fd: u32, path: u32, len: u32, buffer: u32, buffer_len: u32, out: u32) -> u32;
+        pub safe fn path_remove_directory(fd: u32, path: u32, len: u32) -> u32;
+        pub safe fn path_rename(fd: u32, path: u32, len: u32, new_fd: u32, new_path: u32, new_len: u32) -> u32;
+        pub safe fn path_symlink(target: u32, target_len: u32, fd: u32, path: u32, len: u32) -> u32;
+        pub safe fn path_unlink_file(fd: u32, path: u32, len: u32) -> u32;
+    }
+}
+
+/// Where the virtual file system runs: inside the program's module.
+pub struct Inside;
+
+/// Addresses 0 to 7 of the program hold the answer of `clock_time_get` for an instant and are put
+/// back: the standard import writes to the program's memory, and WebAssembly code runs in one thread.
+const SCRATCH: u32 = 0;
+
+impl Platform for Inside {
+    type Memory = Program;
+
+    fn now(&mut self) -> u64 {
+        if !Program.holds(8) {
+            return 0;
+        }
+        let kept = Program.load64(SCRATCH);
+        let errno = wasi_clock_time_get(0, 1_000_000, SCRATCH);
+        let now = Program.load64(SCRATCH);
+        Program.store64(SCRATCH, kept);
+        if errno == 0 { now } else { 0 }
+    }
+
+    #[inline]
+    fn blob_read(&mut self, blob: BlobId, offset: u64, _: &mut Program, at: usize, len: usize) -> Result<usize, Errno> {
+        read(blob, offset, 0, at as u32, len)
+    }
+
+    fn blob_load(&mut self, blob: BlobId, offset: u64, out: &mut [u8]) -> Result<usize, Errno> {
+        read(blob, offset, 1, out.as_mut_ptr() as u32, out.len())
+    }
+}
+
+#[inline]
+fn read(blob: BlobId, offset: u64, memory: u32, at: u32, len: usize) -> Result<usize, Errno> {
+    match weir::blob_read(blob.0, offset, memory, at, len as u32) {
+        read if read >= 0 => Ok(read as usize),
+        errno => Err(u16::try_from(-errno).ok().and_then(Errno::from_number).unwrap_or(Errno::Io)),
+    }
+}
