@@ -1,0 +1,66 @@
+//! The canary: whatever 0.2.x or 0.3.x version of wasi:filesystem a component asks for, it sees the
+//! virtual tree and never the host's files. A second implementation in the linker, picked because its
+//! version is higher, would show here and nowhere else. The components are text, so that this needs
+//! no toolchain.
+
+use std::path::Path;
+use weir_engine::{ComponentProgram, Kind, Program, Run, Save};
+use weir_types::grants::{Grants, Place, Source};
+use weir_types::limits::Limits;
+
+const P2: &str = include_str!("component/canary_p2.wat");
+const P3: &str = include_str!("component/canary_p3.wat");
+
+fn load(text: &str) -> ComponentProgram {
+    let program = Program::from_bytes("canary.wat", text.as_bytes().to_vec()).unwrap();
+    ComponentProgram::load(&program, &Limits::default(), None).unwrap()
+}
+
+/// Runs `text` with a virtual `/canary.txt`; gives its exit code.
+fn run(text: &str, canary: &[u8], saves: &[Save]) -> u32 {
+    let places = vec![Place { guest: "/canary.txt".into(), source: Source::Bytes(canary.to_vec()) }];
+    let grants = Grants { places, ..Grants::default() };
+    let limits = Limits::default();
+    load(text).run(&Run { grants: &grants, limits: &limits, saves, trace: false, discard_output: false }).unwrap().exit_code
+}
+
+#[test]
+fn every_version_of_0_2_reads_the_virtual_file_and_not_the_host() {
+    let host = Path::new("/canary.txt");
+    assert!(!host.exists(), "a file of this name on the host would make the test say nothing");
+    let folder = tempfile::tempdir().unwrap();
+    for version in ["0.2.0", "0.2.3", "0.2.6", "0.2.9", "0.2.12", "0.2.99"] {
+        // The host's own file by its absolute path, which a host implementation could serve.
+        let secret = folder.path().join("secret.txt");
+        std::fs::write(&secret, "secret").unwrap();
+        let text = P2.replace("VERSION", version).replace("SECRET", secret.to_str().unwrap());
+        let copy = folder.path().join(version);
+        let saves = [Save { guest: "/copy.txt".into(), host: copy.clone() }];
+        assert_eq!(run(&text, b"sings in the tree", &saves), 0, "{version}");
+        assert_eq!(std::fs::read(&copy).unwrap(), b"sings in the tree", "{version}");
+    }
+}
+
+#[test]
+fn every_version_of_0_3_sees_the_virtual_file_and_not_the_host() {
+    let folder = tempfile::tempdir().unwrap();
+    let secret = folder.path().join("secret.txt");
+    std::fs::write(&secret, "secret").unwrap();
+    for version in ["0.3.0", "0.3.2", "0.3.9"] {
+        let text = P3.replace("VERSION", version).replace("SECRET", secret.to_str().unwrap());
+        // The component checks that the size is this.
+        assert_eq!(run(&text, &[7; 4321], &[]), 0, "{version}");
+        assert_eq!(run(&text, &[7; 4320], &[]), 1, "{version}");
+    }
+}
+
+#[test]
+fn drafts_of_0_3_are_refused_by_name() {
+    let text = P3.replace("VERSION", "0.3.0-rc-2026-03-15").replace("SECRET", "/x");
+    let program = Program::from_bytes("canary.wat", text.into_bytes()).unwrap();
+    let component = ComponentProgram::load(&program, &Limits::default(), None).unwrap();
+    let (grants, limits) = (Grants::default(), Limits::default());
+    let error = component.run(&Run { grants: &grants, limits: &limits, saves: &[], trace: false, discard_output: false }).unwrap_err();
+    assert_eq!(error.kind(), Kind::Program);
+    assert!(error.to_string().contains("draft"), "{error}");
+}
