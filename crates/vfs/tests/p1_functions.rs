@@ -406,7 +406,7 @@ fn path_symlink_and_readlink_errors() {
         (("dir", "dir"), Err(Errno::Exist)),
         (("dir", "dir/"), Err(Errno::Exist)),
         (("dir", "dir/file"), Err(Errno::Exist)),
-        (("dir", "dir/file/"), Err(Errno::Notdir)),
+        (("dir", "dir/file/"), Err(Errno::Exist)),
         (("dir", "dangling"), Err(Errno::Exist)),
         (("dir", "new/"), Err(Errno::Noent)),
         (("dir", ""), Err(Errno::Noent)),

@@ -59,13 +59,18 @@ impl<P: Platform> Vfs<P> {
             return Err(Errno::Inval);
         }
         let exclusive = how.create && how.exclusive;
-        let follow = if exclusive { Follow::Never } else { Follow::when(how.follow) };
+        let follow = match how {
+            _ if exclusive => Follow::Never,
+            OpenHow { create: true, follow: true, .. } => Follow::Create,
+            OpenHow { create: true, .. } => Follow::Never,
+            _ => Follow::when(how.follow),
+        };
         let place = self.place(dir, path, follow)?;
         let node = match place.node {
+            _ if how.create && place.slash && place.last == Last::Name => return Err(Errno::Isdir),
             Some(_) if exclusive => return Err(Errno::Exist),
             Some(node) => self.open_existing(node, place.slash, how)?,
             None if !how.create => return Err(Errno::Noent),
-            None if place.slash => return Err(Errno::Isdir),
             None => self.create(&place, Kind::File(Content::default()))?,
         };
         self.retain(node)?;
@@ -239,8 +244,8 @@ impl<P: Platform> Vfs<P> {
             Some(_) if target.contains('\0') => return Err(Errno::Inval),
             Some(_) => {}
         }
-        if let Some(node) = place.node {
-            return Err(if place.slash { self.directory(node).err().unwrap_or(Errno::Exist) } else { Errno::Exist });
+        if place.node.is_some() {
+            return Err(Errno::Exist);
         }
         if place.slash {
             return Err(Errno::Noent);

@@ -17,6 +17,8 @@ pub(super) enum Follow {
     Yes,
     /// If the path ends in a slash, which asks for a directory.
     Slash,
+    /// Unless the path ends in a slash: a file is to be created there, which cannot be.
+    Create,
     /// Never: the name itself is meant.
     Never,
 }
@@ -152,9 +154,14 @@ impl<P: Platform> Vfs<P> {
                     let hash = hash_name(self.hash_seed, name);
                     let node = self.lookup(dir, name, hash)?;
                     let link = node.filter(|node| self.is_symlink(*node));
-                    if let Some(link) = link
-                        && (!is_last || follow == Follow::Yes || (slash && follow == Follow::Slash))
-                    {
+                    let follows = match follow {
+                        _ if !is_last => true,
+                        Follow::Yes => true,
+                        Follow::Slash => slash,
+                        Follow::Create => !slash,
+                        Follow::Never => false,
+                    };
+                    if let Some(link) = link.filter(|_| follows) {
                         return Ok(Step::Link { dir, depth, link, rest });
                     }
                     if is_last {

@@ -1,11 +1,11 @@
 //! A platform for tests: blobs in a table, a clock that ticks once per look, memory that is a slice.
 #![allow(dead_code, reason = "each test file uses its own part of this")]
 
-use std::collections::BTreeMap;
-use weir_types::limits::Quota;
-use weir_vfs::image::{BootNode, Image, ListingEntry, NodeKind, Preopen, PreopenTarget, encode_listing};
+pub use std::collections::BTreeMap;
+pub use weir_types::limits::Quota;
+pub use weir_vfs::image::{BootNode, Image, ListingEntry, NodeKind, Preopen, PreopenTarget, encode_listing};
 use weir_vfs::p1::{FD_READ, FD_WRITE, Process};
-use weir_vfs::{BlobId, Errno, Memory, Platform, Times, Vfs};
+pub use weir_vfs::{BlobId, Errno, Memory, Platform, Times, Vfs};
 
 /// Where the clock of the tests begins.
 pub const EPOCH: u64 = 1_000_000;
