@@ -3,7 +3,7 @@
 
 use crate::exit::Failure;
 use std::path::Path;
-use weir_engine::{Cache, CoreProgram, Error, Format, Kind, Outcome, Program, Run};
+use weir_engine::{Cache, ComponentProgram, CoreProgram, Error, Format, Kind, Outcome, Program, Run};
 use weir_link::{Exit, LinkOptions};
 use weir_types::grants::{Grants, Source};
 
@@ -30,7 +30,7 @@ pub fn launch(program: &Program, run: &Run<'_>, cache: Option<&Cache>) -> Result
             })?;
             Ok(core.run(run)?)
         }
-        Format::Component => Err(Failure::program("components are not built in")),
+        Format::Component => Ok(ComponentProgram::load(program, run.limits, cache)?.run(run)?),
     }
 }
 

@@ -419,7 +419,10 @@ pub(crate) fn explain_error(deadline: &Deadline, limiter: &Limiter, error: wasmt
         message.push_str(&format!("\n  before that, {refused}"));
     }
     if let Some(backtrace) = error.downcast_ref::<WasmBacktrace>() {
-        message.push_str(&format!("\nwasm backtrace, innermost call first:\n{}", backtrace.to_string().trim_end()));
+        // wasmtime's text begins with a line of its own.
+        let frames = backtrace.to_string();
+        let frames = frames.split_once('\n').map_or(frames.as_str(), |(_, frames)| frames);
+        message.push_str(&format!("\nwasm backtrace, innermost call first:\n{}", frames.trim_end()));
     }
     Error::new(Kind::Trap, message)
 }

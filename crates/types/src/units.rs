@@ -23,8 +23,7 @@ pub fn parse_size(text: &str) -> Result<u64, String> {
         "TB" => 1_000_000_000_000,
         _ => return Err(format!("`{text}` has no known unit of size: write for example 64MiB, 10MB or 4096")),
     };
-    scaled(number, scale)
-        .ok_or_else(|| format!("`{text}` is not a size: write for example 64MiB, 10MB or 4096"))
+    scaled(number, scale).ok_or_else(|| format!("`{text}` is not a size: write for example 64MiB, 10MB or 4096"))
 }
 
 /// Parses a duration: a number with an optional fraction and one of the units `ns`, `us`, `ms`,
@@ -78,9 +77,15 @@ mod tests {
 
     #[test]
     fn sizes() {
-        for (text, bytes) in
-            [("0", 0), ("4096", 4096), ("64MiB", 64 << 20), ("1.5KiB", 1536), ("10MB", 10_000_000), ("2 G", 2 << 30), ("1_000", 1000)]
-        {
+        for (text, bytes) in [
+            ("0", 0),
+            ("4096", 4096),
+            ("64MiB", 64 << 20),
+            ("1.5KiB", 1536),
+            ("10MB", 10_000_000),
+            ("2 G", 2 << 30),
+            ("1_000", 1000),
+        ] {
             assert_eq!(parse_size(text), Ok(bytes), "{text}");
         }
         for text in ["", "x", "MiB", "1.", "1.2.3", "-1", "99999999999TiB", "5 parsecs"] {

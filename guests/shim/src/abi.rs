@@ -112,12 +112,35 @@ on_descriptor! {
             .and_then(|path| process.path_readlink(&mut Program, fd, path, buffer as usize, buffer_len as usize))
             .map(|used| stored(used, out))
     };
-    path_remove_directory(fd, at: u32, len: u32) => |process| {
-        arg(0, at, len).and_then(|path| process.path_remove_directory(fd, path)).map(|()| SUCCESS)
-    };
     path_unlink_file(fd, at: u32, len: u32) => |process| {
         arg(0, at, len).and_then(|path| process.path_unlink_file(fd, path)).map(|()| SUCCESS)
     };
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn path_remove_directory(fd: u32, at: u32, len: u32) -> Answer {
+    let process = process();
+    answer(process.target(fd).and_then(|target| match target {
+        // `rmdir("a/")` removes a directory everywhere but in wasmtime-wasi, which says EINVAL.
+        Target::Host(host) => Ok(hostdir::path_remove_directory(host, at, without_slashes(at, len))),
+        Target::Tree(_) | Target::Stream(_) => {
+            arg(0, at, len).and_then(|path| process.path_remove_directory(fd, path)).map(|()| SUCCESS)
+        }
+    }))
+}
+
+/// The length of a path without the slashes at its end; a path of slashes stays as it is.
+fn without_slashes(at: u32, len: u32) -> u32 {
+    let mut kept = len;
+    let mut last = [b'/'];
+    while kept > 0 {
+        Program.copy_in(at.wrapping_add(kept - 1), &mut last);
+        if last != [b'/'] {
+            return kept;
+        }
+        kept -= 1;
+    }
+    len
 }
 
 #[unsafe(no_mangle)]
