@@ -94,6 +94,17 @@ static void directories(void) {
   STEP(rmdir(at("d")));
 }
 
+// A runtime may write any number of the parts at once, so this goes on until all are written.
+static void write_parts(int fd) {
+  struct iovec parts[3] = {{"one", 3}, {"", 0}, {"two", 3}};
+  ssize_t done = 0, n;
+  for (int next = 0; next < 3 && (n = writev(fd, parts + next, 3 - next)) >= 0; done += n) {
+    for (; next < 3 && (size_t)n >= parts[next].iov_len; next++) n -= parts[next].iov_len, done += parts[next].iov_len;
+    if (next < 3) parts[next].iov_base = (char *)parts[next].iov_base + n, parts[next].iov_len -= n;
+  }
+  show("writev", done);
+}
+
 static void reading_and_writing(void) {
   char data[64];
   int fd = open(at("a"), O_CREAT | O_EXCL | O_RDWR, 0666);
@@ -107,8 +118,7 @@ static void reading_and_writing(void) {
   STEP(pwrite(fd, "HE", 2, 0));
   STEP(pread(fd, data, 5, 3));
   STEP(pread(fd, data, 5, 100));
-  struct iovec parts[3] = {{"one", 3}, {"", 0}, {"two", 3}};
-  STEP(writev(fd, parts, 3));
+  write_parts(fd);
   show_file("a");
   STEP(ftruncate(fd, 5));
   show_file("a");
