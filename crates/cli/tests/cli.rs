@@ -119,7 +119,8 @@ impl<'a> Input<'a> {
         let text = fs::read_to_string(root.join(path)).map_err(|error| format!("cannot be read: {error}"))?;
         let head = text.lines().map_while(|line| line.strip_prefix(";;"));
         let directives = head.filter_map(|line| {
-            let (key, value) = line.trim_start().split_once(": ")?;
+            // A directive stands right behind one blank; what is further in is text about directives.
+            let (key, value) = line.strip_prefix(' ')?.split_once(": ")?;
             let is_key =
                 key.starts_with(|c: char| c.is_ascii_uppercase()) && key.chars().all(|c| !c.is_lowercase() && c != ' ');
             is_key.then(|| (key.to_string(), value.trim().to_string()))
@@ -143,17 +144,20 @@ impl<'a> Input<'a> {
                 }
                 "NEEDS" => {}
                 "STDIN" => stdin = unescape(value)?,
-                "ENV" => env.push(value.split_once('=').ok_or("write ENV: NAME=VALUE")?),
+                "ENV" => env.push(value.replace("%t", &scratch.0.to_string_lossy())),
                 "NUMBERS" if value == "hidden" => hide_numbers = true,
-                "SHOW" => printed.show(value, fs::read(scratch.0.join(value))),
+                "SHOW" => {
+                    let content = fs::read(scratch.0.join(value)).unwrap_or_else(|_| b"(is not there)\n".to_vec());
+                    append(&mut printed.stdout, value, &content);
+                }
                 "FILE" | "LINK" | "DIR" => scratch.lay_out(key, value)?,
                 _ => {
                     let code = expected_code(key)
                         .ok_or_else(|| format!("`{key}` is no directive: see tests/cli/readme.wat"))?;
-                    if commands > 1 {
-                        printed.headline(&format!("-- {value}"));
-                    }
-                    self.command(value, code, &scratch.0, (&stdin, &env), &mut printed)?;
+                    let (stdout, stderr) = self.command(value, code, &scratch.0, (&stdin, &env))?;
+                    let title = if commands > 1 { value } else { "" };
+                    append(&mut printed.stdout, title, &stdout);
+                    append(&mut printed.stderr, title, &stderr);
                 }
             }
         }
@@ -163,14 +167,14 @@ impl<'a> Input<'a> {
         Ok(if differences.is_empty() { Verdict::Passed } else { Verdict::Failed(differences) })
     }
 
+    /// Runs one command, which must end with `code`, and gives what it printed.
     fn command(
         &self,
         line: &str,
         code: i32,
         scratch: &Path,
-        (stdin, env): (&[u8], &[(&str, &str)]),
-        printed: &mut Printed,
-    ) -> Result<()> {
+        (stdin, env): (&[u8], &[String]),
+    ) -> Result<(Vec<u8>, Vec<u8>)> {
         let scratch = scratch.to_str().ok_or("the temporary folder's name is not UTF-8")?;
         let words: Vec<String> =
             split(line)?.iter().map(|word| word.replace("%t", scratch).replace('%', self.path)).collect();
@@ -179,16 +183,16 @@ impl<'a> Input<'a> {
             return Err(format!("commands begin with `weir`, not `{name}`"));
         }
         let mut command = Command::new(env!("CARGO_BIN_EXE_weir"));
-        command.args(arguments).current_dir(self.root).env_clear().envs(env.iter().copied());
+        command.args(arguments).current_dir(self.root).env_clear();
         command.env("WEIR_CACHE_DIR", Path::new(env!("CARGO_TARGET_TMPDIR")).join("cli-cache"));
+        command.envs(env.iter().filter_map(|variable| variable.split_once('=')));
         let (actual, stdout, stderr) = finish(command, stdin)?;
-        printed.stdout.extend(stdout);
-        printed.stderr.extend(&stderr);
         if actual == Some(code) {
-            return Ok(());
+            return Ok((stdout, stderr));
         }
         let actual = actual.map_or("a signal".to_string(), |code| code.to_string());
-        Err(format!("{line}\nexit code {actual} instead of {code}; it printed:\n{}", String::from_utf8_lossy(&stderr)))
+        let (stdout, stderr) = (String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
+        Err(format!("{line}\nexit code {actual} instead of {code}; it printed:\n{stdout}{stderr}"))
     }
 
     fn compare(&self, kind: &str, actual: &[u8]) -> Result<String> {
@@ -214,20 +218,15 @@ struct Printed {
     stderr: Vec<u8>,
 }
 
-impl Printed {
-    fn headline(&mut self, line: &str) {
-        for sink in [&mut self.stdout, &mut self.stderr] {
-            sink.extend(format!("{line}\n").bytes());
-        }
+/// Adds text under a title. What prints nothing gets no title.
+fn append(sink: &mut Vec<u8>, title: &str, text: &[u8]) {
+    if !sink.is_empty() && !sink.ends_with(b"\n") {
+        sink.push(b'\n');
     }
-
-    fn show(&mut self, name: &str, content: std::io::Result<Vec<u8>>) {
-        self.stdout.extend(format!("-- {name}\n").bytes());
-        match content {
-            Ok(bytes) => self.stdout.extend(bytes),
-            Err(_) => self.stdout.extend(b"(is not there)\n"),
-        }
+    if !title.is_empty() && !text.is_empty() {
+        sink.extend(format!("-- {title}\n").bytes());
     }
+    sink.extend(text);
 }
 
 /// The folder that `%t` stands for, canonical; it goes when this goes.

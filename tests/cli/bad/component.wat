@@ -1,0 +1,4 @@
+;; FAIL(241): weir run %
+;;
+;; A component that is no command.
+(component)

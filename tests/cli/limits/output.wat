@@ -1,0 +1,13 @@
+;; FAIL(245): weir run --output-max 20 %
+;; FAIL(245): weir run --output-max 0 %
+;;
+;; Output without end is cut at the limit, not one byte later.
+(module
+  (import "wasi_snapshot_preview1" "fd_write" (func $fd_write (param i32 i32 i32 i32) (result i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 0) "\10\00\00\00\08\00\00\00")
+  (data (i32.const 16) "endless\n")
+  (func (export "_start")
+    (loop $forever
+      (drop (call $fd_write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))
+      (br $forever))))
