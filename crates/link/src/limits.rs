@@ -30,8 +30,10 @@ pub const TAGS_MAX: u64 = 1_000_000;
 pub const CUSTOM_SECTIONS_MAX: u64 = 100_000;
 /// Bytes of one function body.
 pub const FUNCTION_BYTES_MAX: u64 = 7_654_321;
-/// Constant path strings that an inspection lists.
-pub const PATHS_MAX: usize = 256;
+/// Constant strings like absolute paths that an inspection lists.
+pub const PATHS_MAX: usize = 192;
+/// Constant strings like relative paths that an inspection lists; these are guesses more often.
+pub const RELATIVE_PATHS_MAX: usize = 64;
 /// Bytes of one constant path string.
 pub const PATH_BYTES_MAX: usize = 256;
 /// How deep components may be nested.

@@ -93,7 +93,9 @@ fn components_report_interfaces_and_their_reachable_functions() {
               (import "wasi:filesystem/types@0.2.6" (instance $files
                 (export "open" (func (param "x" u32)))))
               (import "wasi:clocks/wall-clock@0.2.6" (instance $clock (export "now" (func))))
-              (import "wasi:random/random@0.2.6" (instance))
+              (import "wasi:random/random@0.2.6" (instance (export "get" (func))))
+              (import "wasi:io/error@0.2.6" (instance (export "error" (type (sub resource)))))
+              (import "wasi:filesystem/types@0.3.0" (instance))
               (core module $main
                 (import "wasi:filesystem/types@0.2.0" "open" (func $open (param i32)))
                 (import "wasi:clocks/wall-clock@0.2.6" "now" (func $now))
@@ -110,7 +112,7 @@ fn components_report_interfaces_and_their_reachable_functions() {
     };
     let inspection = check(&component("call $now"));
     assert_eq!(inspection.kind, Kind::Component(ComponentKind::Command));
-    assert_eq!(inspection.wasi, ["0.2.6"]);
+    assert_eq!(inspection.wasi, ["0.2.6", "0.3.0"]);
     assert_eq!(reached(&inspection), ["clock: now", "random: *"]);
     assert_eq!(inspection.verdict.tier, Tier::Pure);
     let inspection = check(&component("i32.const 0 call $open"));

@@ -13,12 +13,16 @@ use crate::limits::COMPONENT_DEPTH_MAX;
 use crate::module::Module;
 use crate::p1::{self, Reach};
 use std::collections::{BTreeSet, HashMap, HashSet};
-use wasmparser::{ComponentExternalKind, Parser, Payload};
+use wasmparser::component_types::ComponentEntityType;
+use wasmparser::types::Types;
+use wasmparser::{ComponentExternalKind, Parser, Payload, ValidPayload, Validator, WasmFeatures};
 
 /// What a component is made of.
 #[derive(Default)]
 pub(crate) struct Parts<'a> {
     pub imports: Vec<&'a str>,
+    /// Imports of types only: nothing can be called through them.
+    types_only: HashSet<&'a str>,
     pub exports: Vec<&'a str>,
     /// The core modules, each with the byte where it begins.
     pub modules: Vec<(usize, Module<'a>)>,
@@ -28,8 +32,14 @@ pub(crate) struct Parts<'a> {
 pub(crate) fn parts(bytes: &[u8]) -> Result<Parts<'_>, InspectError> {
     let mut parts = Parts::default();
     let mut depth = 0usize;
+    // Function bodies are not validated, so this costs little; it is what knows the types.
+    let mut validator = Validator::new_with_features(WasmFeatures::all());
     for payload in Parser::new(0).parse_all(bytes) {
-        match payload.map_err(InspectError::parse)? {
+        let payload = payload.map_err(InspectError::parse)?;
+        if let ValidPayload::End(types) = validator.payload(&payload).map_err(InspectError::parse)? {
+            parts.types_only = parts.imports.iter().copied().filter(|name| !has_functions(&types, name)).collect();
+        }
+        match payload {
             Payload::ModuleSection { unchecked_range: range, .. } => {
                 depth += 1;
                 let Some(inner) = bytes.get(range.clone()) else {
@@ -64,6 +74,19 @@ pub(crate) fn parts(bytes: &[u8]) -> Result<Parts<'_>, InspectError> {
     Ok(parts)
 }
 
+/// Whether an import of the outermost component has anything that can be called.
+fn has_functions(types: &Types, import: &str) -> bool {
+    let types = types.as_ref();
+    match types.component_item_for_import(import).map(|item| item.ty) {
+        Some(ComponentEntityType::Instance(instance)) => {
+            let exports = &types[instance].exports;
+            exports.values().any(|item| matches!(item.ty, ComponentEntityType::Func(_)))
+        }
+        Some(ComponentEntityType::Type { .. } | ComponentEntityType::Value(_)) => false,
+        _ => true,
+    }
+}
+
 /// What kind of component exports these.
 pub(crate) fn kind(exports: &[&str]) -> ComponentKind {
     let exported = |interface: &str| exports.iter().any(|export| without_version(export) == interface);
@@ -86,6 +109,24 @@ pub(crate) fn versions(names: &[&str]) -> Vec<String> {
 /// The interface without its version.
 pub(crate) fn without_version(name: &str) -> &str {
     name.split_once('@').map_or(name, |(interface, _)| interface)
+}
+
+/// The interface and the part of its version that says what is compatible: an older release of
+/// the same series may be asked for inside a component.
+fn series(name: &str) -> (&str, &str) {
+    let Some((interface, version)) = name.split_once('@') else { return (name, "") };
+    let mut dots = version.match_indices('.').map(|(at, _)| at);
+    let end = if version.starts_with("0.") { dots.nth(1) } else { dots.next() };
+    (interface, end.map_or(version, |end| &version[..end]))
+}
+
+/// The function behind the name of a core import, or nothing for the built-ins of handles, streams
+/// and futures, which reach nothing by themselves.
+fn function_name(import: &str) -> Option<&str> {
+    let name = import.strip_prefix("[async-lower]").unwrap_or(import);
+    let built_in =
+        ["[resource-", "[stream-", "[future-", "[error-context", "[task-", "[waitable", "[subtask", "[context"];
+    (!built_in.iter().any(|prefix| name.starts_with(prefix))).then_some(name)
 }
 
 /// What an interface reaches.
@@ -116,7 +157,7 @@ pub(crate) struct Uses {
 pub(crate) fn uses(parts: &Parts<'_>) -> Result<Uses, InspectError> {
     let mut uses = Uses { imports: Vec::new(), forced_by: Vec::new(), functions: 0, reachable_functions: 0 };
     let asked = asked_of_adapters(parts)?;
-    let outer: HashMap<&str, &str> = parts.imports.iter().map(|import| (without_version(import), *import)).collect();
+    let outer: Outer<'_> = parts.imports.iter().map(|import| (series(import), *import)).collect();
     for (base, module) in &parts.modules {
         let adapter = is_adapter(module);
         let root = |name: &str| !adapter || p1::find(name).is_none() || asked.contains(name);
@@ -133,8 +174,7 @@ pub(crate) fn uses(parts: &Parts<'_>) -> Result<Uses, InspectError> {
     // An interface that no module imports by name may be passed on under another one.
     let known: HashSet<String> = uses.imports.iter().map(|report| report.module.clone()).collect();
     for import in &parts.imports {
-        let named = outer.get(without_version(import)).copied().unwrap_or(import);
-        if !known.contains(named) {
+        if !known.contains(*import) && !parts.types_only.contains(import) {
             let reach = reach_of(import);
             if reach == Reach::Files
                 && !parts.modules.is_empty()
@@ -185,18 +225,20 @@ fn asked_of_adapters(parts: &Parts<'_>) -> Result<BTreeSet<String>, InspectError
     Ok(asked)
 }
 
-fn module_imports(outer: &HashMap<&str, &str>, module: &Module<'_>, found: &Reachable, adapter: bool, uses: &mut Uses) {
+/// The imports of the component by series.
+type Outer<'a> = HashMap<(&'a str, &'a str), &'a str>;
+
+fn module_imports(outer: &Outer<'_>, module: &Module<'_>, found: &Reachable, adapter: bool, uses: &mut Uses) {
     for (index, (_, import, _)) in module.function_imports().enumerate() {
-        // Handles come and go without reaching anything, and what the component does not import
-        // itself is served inside of it.
-        let outer = outer.get(without_version(import.module));
-        let Some(outer) = outer.filter(|_| !import.name.starts_with("[resource-")) else { continue };
+        // What the component does not import itself is served inside of it.
+        let Some(outer) = outer.get(&series(import.module)) else { continue };
+        let Some(name) = function_name(import.name) else { continue };
         let reach = reach_of(outer);
         let reachable = found.has(index as u32);
         if reach == Reach::Files && reachable && !adapter {
-            uses.forced_by.push(format!("{outer}.{}", import.name));
+            uses.forced_by.push(format!("{outer}.{name}"));
         }
-        uses.imports.push(ImportReport { module: (*outer).to_owned(), name: import.name.to_owned(), reach, reachable });
+        uses.imports.push(ImportReport { module: (*outer).to_owned(), name: name.to_owned(), reach, reachable });
     }
 }
 

@@ -39,7 +39,8 @@ pub struct Inspection {
     pub functions: u32,
     /// How many of those the entry points can get to.
     pub reachable_functions: u32,
-    /// Strings in the data that look like paths, in the order of their places.
+    /// Strings in the data that look like paths: absolute ones first, each kind in the order of its
+    /// places.
     pub paths: Vec<PathString>,
     /// How many more of those there are at most.
     pub paths_omitted: u64,
@@ -210,6 +211,7 @@ fn inspect_module(bytes: &[u8]) -> Result<Inspection, InspectError> {
     forced_by.dedup();
     let mut paths = Paths::default();
     paths.collect(&module, 0).map_err(in_module)?;
+    let (paths, paths_omitted) = paths.finish();
     let exports: Vec<String> = module.exports.iter().map(|export| export.name.to_owned()).collect();
     let exported = |name: &str| exports.iter().any(|export| export == name);
     let kind = match crate::link::refuse_object_file(&module) {
@@ -231,8 +233,8 @@ fn inspect_module(bytes: &[u8]) -> Result<Inspection, InspectError> {
         modules: 1,
         functions: module.function_items.count,
         reachable_functions: found.defined,
-        paths: paths.found,
-        paths_omitted: paths.omitted,
+        paths,
+        paths_omitted,
         verdict: Verdict::new(forced_by),
         bytes: bytes.len() as u64,
     })
@@ -252,6 +254,7 @@ fn inspect_component(bytes: &[u8]) -> Result<Inspection, InspectError> {
     for (base, module) in &parts.modules {
         paths.collect(module, *base).map_err(|error| InspectError::of_link(error, *base))?;
     }
+    let (paths, paths_omitted) = paths.finish();
     let names: Vec<&str> = parts.imports.iter().chain(&parts.exports).copied().collect();
     let exports: Vec<String> = parts.exports.iter().map(|name| (*name).to_owned()).collect();
     Ok(Inspection {
@@ -263,8 +266,8 @@ fn inspect_component(bytes: &[u8]) -> Result<Inspection, InspectError> {
         modules: parts.modules.len() as u32,
         functions: uses.functions,
         reachable_functions: uses.reachable_functions,
-        paths: paths.found,
-        paths_omitted: paths.omitted,
+        paths,
+        paths_omitted,
         verdict: Verdict::new(uses.forced_by),
         bytes: bytes.len() as u64,
     })
