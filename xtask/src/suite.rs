@@ -88,7 +88,7 @@ pub fn bless(root: &Path, filters: &[&str]) -> Result<bool> {
 
 fn format(root: &Path) -> Result<Tally> {
     let mut right = process::shown(process::cargo(root).args(["fmt", "--all", "--check"]))?;
-    for manifest in manifests_outside(root) {
+    for manifest in manifests_outside(root)? {
         right &= process::shown(process::cargo(root).args(["fmt", "--check", "--manifest-path"]).arg(manifest))?;
     }
     if !right {
@@ -98,12 +98,11 @@ fn format(root: &Path) -> Result<Tally> {
 }
 
 /// Packages that are workspaces of their own, because they are compiled for another target or compiler.
-fn manifests_outside(root: &Path) -> Vec<PathBuf> {
-    let folders = ["guests", "fuzz"].into_iter().filter_map(|name| std::fs::read_dir(root.join(name)).ok());
-    let manifests = folders.flatten().flatten().map(|entry| entry.path().join("Cargo.toml"));
-    let mut manifests: Vec<PathBuf> = manifests.filter(|path| path.exists()).collect();
-    manifests.sort();
-    manifests
+fn manifests_outside(root: &Path) -> Result<Vec<PathBuf>> {
+    let outside = |file: &tidy::File| {
+        file.path.ends_with("/Cargo.toml") && file.text.lines().any(|line| line.trim_end() == "[workspace]")
+    };
+    Ok(tidy::read_all(root)?.iter().filter(|file| outside(file)).map(|file| root.join(&file.path)).collect())
 }
 
 fn clippy(root: &Path) -> Result<Tally> {

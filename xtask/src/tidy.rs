@@ -31,8 +31,9 @@ impl Violation {
 
 /// A file of the checkout with its text.
 pub struct File {
-    path: String,
-    text: String,
+    /// From the root, with `/`.
+    pub path: String,
+    pub text: String,
 }
 
 /// Checks everything and prints what is wrong. False: something is.
@@ -80,7 +81,8 @@ const SKIPPED: [&str; 8] =
 /// Kinds of files that are read.
 const KINDS: [&str; 7] = ["rs", "md", "toml", "sh", "wat", "txt", "c"];
 
-fn read_all(root: &Path) -> Result<Vec<File>> {
+/// Reads every file of ours that the rules are about.
+pub fn read_all(root: &Path) -> Result<Vec<File>> {
     let mut files = Vec::new();
     let mut folders = vec![PathBuf::new()];
     while let Some(folder) = folders.pop() {
