@@ -181,7 +181,7 @@ mod tests {
     fn paths_are_told_from_other_text() {
         check(b"\0/etc/passwd\0hello world\0", &["/etc/passwd"]);
         check(b"cannot open '/dev/null': no", &["/dev/null"]);
-        check(b"data/input.txt\0./run\0../up/x\0", &["data/input.txt", "./run", "../up/x"]);
+        check(b"data/input.txt\0./run\0../up/file\0", &["data/input.txt", "./run", "../up/file"]);
         check(b"text/html and/or 1/2 a/b", &[]);
         check(b"https://example.com/index.html", &[]);
         check(b"/rustc/59807616e1/library/core/src/panicking.rs", &[]);
