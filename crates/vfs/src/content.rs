@@ -157,6 +157,15 @@ impl Content {
             sink.put(at, bytes);
             return Ok(len);
         }
+        // The other usual read: of a blob that nothing was written over.
+        if let Some(base) = self.base
+            && self.chunks.is_empty()
+            && offset.saturating_add(len as u64) <= base.len
+            && let read = sink.blob(platform, base.blob, base.offset.saturating_add(offset), at, len)?
+            && read == len
+        {
+            return Ok(len);
+        }
         self.read_pieces(platform, offset, sink, at, len)
     }
 

@@ -795,11 +795,12 @@ fn fd_renumber_and_close() {
     assert_eq!(process.fd_renumber(b, a), Err(Errno::Badf), "a closed number is no destination");
     assert_eq!(process.fd_renumber(a, b), Err(Errno::Badf));
     assert_eq!(process.fd_renumber(b, 500), Err(Errno::Badf));
-    for host in 0..3 {
+    for standard in 0..3 {
+        assert_eq!(process.fd_filestat_get(standard).unwrap().kind, FileType::Stream);
         let to = open(&mut process, "dir/file", 0, READ_WRITE).unwrap();
-        assert!(matches!(process.fd_renumber(host, to), Ok(Some(Target::Tree(_)))));
-        assert_eq!(process.target(to), Ok(Target::Host(host)));
-        assert_eq!(process.target(host), Err(Errno::Badf));
+        assert!(matches!(process.fd_renumber(standard, to), Ok(Some(Target::Tree(_)))));
+        assert_eq!(process.target(to), Ok(Target::Stream(StreamId(standard))));
+        assert_eq!(process.target(standard), Err(Errno::Badf));
     }
     let dir = open(&mut process, "dir", OFLAG_DIRECTORY, FD_READ).unwrap();
     assert!(matches!(process.fd_renumber(dir, ROOT_FD), Ok(Some(Target::Tree(_)))));

@@ -64,12 +64,15 @@ impl<P: Platform> Process<P> {
         Ok(())
     }
 
-    /// `fd_filestat_get`. A stream's descriptor has no node, so everything but its type is 0.
+    /// `fd_filestat_get`. A stream's descriptor has no node, so everything but its type is 0; it needs no
+    /// right, because the standard streams have none but reading or writing, as under wasmtime.
     pub fn fd_filestat_get(&mut self, fd: u32) -> Result<Stat, Errno> {
         let descriptor = self.table.get(fd)?;
-        check(descriptor, FD_FILESTAT_GET)?;
         match descriptor.slot {
-            Slot::Tree { node, .. } => self.vfs.stat(node),
+            Slot::Tree { node, .. } => {
+                check(descriptor, FD_FILESTAT_GET)?;
+                self.vfs.stat(node)
+            }
             Slot::Stream(_) => Ok(Stat { ino: 0, kind: FileType::Stream, links: 0, size: 0, times: Times::default() }),
             Slot::Host(_) | Slot::Free => Err(Errno::Badf),
         }
@@ -92,7 +95,7 @@ impl<P: Platform> Process<P> {
     /// `fd_read`.
     #[inline]
     pub fn fd_read<S: Spans + ?Sized>(&mut self, memory: &mut P::Memory, fd: u32, iovs: &S) -> Result<usize, Errno> {
-        let Self { vfs, table } = self;
+        let Self { vfs, table, .. } = self;
         let descriptor = table.get_mut(fd)?;
         check(descriptor, FD_READ)?;
         let Slot::Tree { node, position } = &mut descriptor.slot else { return Err(Errno::Badf) };
@@ -124,7 +127,7 @@ impl<P: Platform> Process<P> {
     /// `fd_write`.
     #[inline]
     pub fn fd_write<S: Spans + ?Sized>(&mut self, memory: &P::Memory, fd: u32, ciovs: &S) -> Result<usize, Errno> {
-        let Self { vfs, table } = self;
+        let Self { vfs, table, .. } = self;
         let descriptor = table.get_mut(fd)?;
         check(descriptor, FD_WRITE)?;
         let append = descriptor.flags & FDFLAG_APPEND != 0;
@@ -169,9 +172,9 @@ impl<P: Platform> Process<P> {
     pub fn fd_seek(&mut self, fd: u32, offset: i64, whence: u8) -> Result<u64, Errno> {
         let descriptor = self.table.get_mut(fd)?;
         let needed = if whence == 1 && offset == 0 { FD_TELL } else { FD_SEEK };
-        let Slot::Tree { node, position } = &mut descriptor.slot else { return Err(Errno::Spipe) };
+        let rights = descriptor.rights();
+        let Slot::Tree { node, position: place } = &mut descriptor.slot else { return Err(Errno::Spipe) };
         let size = self.vfs.size(*node).map_err(|_| Errno::Badf)?;
-        let (rights, place) = (descriptor.rights, position);
         if rights & needed == 0 {
             return Err(Errno::Notcapable);
         }

@@ -18,6 +18,7 @@ pub use flags::*;
 
 use crate::image::{Image, PreopenTarget};
 use crate::{BlobId, Errno, FileType, NodeId, Platform, Stat, StreamId, Times, Vfs};
+use alloc::{boxed::Box, vec::Vec};
 use table::{Descriptor, Slot, Table};
 
 /// A list of spans of the caller's memory (`iovs`, `ciovs`).
@@ -114,6 +115,8 @@ pub struct Process<P: Platform> {
     /// The file system.
     pub vfs: Vfs<P>,
     table: Table,
+    /// Names of preopened directories.
+    preopens: Vec<Box<str>>,
 }
 
 #[allow(clippy::missing_errors_doc, reason = "the errors are those that WASI names")]
@@ -122,7 +125,7 @@ impl<P: Platform> Process<P> {
     pub fn new(vfs: Vfs<P>) -> Self {
         // The standard streams must fit whatever the quota says.
         let table = Table::new(vfs.quota().open_files_max.max(3));
-        let mut process = Self { vfs, table };
+        let mut process = Self { vfs, table, preopens: Vec::new() };
         for fd in 0..3 {
             let rights = if fd == 0 { FD_READ } else { FD_WRITE } | POLL_FD_READWRITE;
             // The table is empty and has room for three, so this gives 0, 1 and 2.
@@ -131,8 +134,7 @@ impl<P: Platform> Process<P> {
         process
     }
 
-    /// The file system and the preopened directories of `image`, behind the host's descriptors 0, 1
-    /// and 2. Each preopened directory of the tree is a root: it can be neither removed nor renamed.
+    /// The file system and the preopened directories of `image`, behind the standard streams 0, 1 and 2. Each preopened directory of the tree is a root: it can be neither removed nor renamed.
     pub fn boot(platform: P, image: &Image) -> Result<Self, Errno> {
         let mut process = Self::new(Vfs::boot(platform, image)?);
         for preopen in &image.preopens {
@@ -184,6 +186,7 @@ impl<P: Platform> Process<P> {
     /// Adds a preopened directory, retaining the node of the tree.
     pub fn add_preopen(&mut self, name: &str, target: Target) -> Result<u32, Errno> {
         self.table.check_room()?;
+        let number = u16::try_from(self.preopens.len()).map_err(|_| Errno::Nfile)?;
         let slot = match target {
             Target::Tree(node) => {
                 self.vfs.retain(node)?;
@@ -193,7 +196,8 @@ impl<P: Platform> Process<P> {
             Target::Host(fd) => Slot::Host(fd),
         };
         let descriptor = Descriptor::new(slot, PREOPEN_BASE, PREOPEN_INHERITING);
-        self.table.add(Descriptor { preopen: Some(name.into()), ..descriptor })
+        self.preopens.push(name.into());
+        self.table.add(Descriptor { preopen: Some(number), ..descriptor })
     }
 
     /// All descriptors that are open, lowest first.
@@ -227,14 +231,18 @@ impl<P: Platform> Process<P> {
 
     /// `fd_prestat_get`: the length of the preopened directory's name.
     pub fn fd_prestat_get(&self, fd: u32) -> Result<usize, Errno> {
-        let descriptor = self.table.get(fd)?;
-        Ok(descriptor.preopen.as_ref().ok_or(Errno::Badf)?.len())
+        Ok(self.preopen_name(fd)?.ok_or(Errno::Badf)?.len())
+    }
+
+    fn preopen_name(&self, fd: u32) -> Result<Option<&str>, Errno> {
+        let number = self.table.get(fd)?.preopen;
+        Ok(number.and_then(|number| self.preopens.get(usize::from(number))).map(|name| &**name))
     }
 
     /// `fd_prestat_dir_name`.
     pub fn fd_prestat_dir_name(&self, memory: &mut P::Memory, fd: u32, at: usize, len: usize) -> Result<(), Errno> {
         use crate::Memory;
-        let name = self.table.get(fd)?.preopen.as_ref().ok_or(Errno::Notdir)?;
+        let name = self.preopen_name(fd)?.ok_or(Errno::Notdir)?;
         if name.len() > len {
             return Err(Errno::Nametoolong);
         }
@@ -250,8 +258,8 @@ impl<P: Platform> Process<P> {
             _ => FileType::Stream,
         };
         let flags = descriptor.flags;
-        let rights_inheriting = descriptor.inheriting;
-        Ok(Fdstat { filetype: filetype(kind), flags, rights_base: descriptor.rights, rights_inheriting })
+        let rights_inheriting = descriptor.inheriting();
+        Ok(Fdstat { filetype: filetype(kind), flags, rights_base: descriptor.rights(), rights_inheriting })
     }
 
     /// `fd_fdstat_set_flags`. Synchronized writing can be asked for at will: every write here is.
@@ -273,11 +281,10 @@ impl<P: Platform> Process<P> {
     /// `fd_fdstat_set_rights`: rights can only be given up.
     pub fn fd_fdstat_set_rights(&mut self, fd: u32, base: u64, inheriting: u64) -> Result<(), Errno> {
         let descriptor = self.table.get_mut(fd)?;
-        if base & !descriptor.rights != 0 || inheriting & !descriptor.inheriting != 0 {
+        if base & !descriptor.rights() != 0 || inheriting & !descriptor.inheriting() != 0 {
             return Err(Errno::Notcapable);
         }
-        descriptor.rights = base;
-        descriptor.inheriting = inheriting;
+        descriptor.set_rights(base, inheriting);
         Ok(())
     }
 }
@@ -293,7 +300,7 @@ fn stream_rights(read: bool, write: bool) -> u64 {
 /// `ENOTCAPABLE` for the others.
 #[inline]
 fn check(descriptor: &Descriptor, rights: u64) -> Result<(), Errno> {
-    let missing = rights & !descriptor.rights;
+    let missing = rights & !descriptor.rights();
     if missing == 0 {
         Ok(())
     } else if missing & (FD_READ | FD_WRITE) != 0 {

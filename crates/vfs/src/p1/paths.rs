@@ -80,7 +80,7 @@ impl<P: Platform> Process<P> {
 
     /// Refuses to carry something from a directory into one through which more can be done with it.
     fn check_no_gain(&self, old_fd: u32, new_fd: u32) -> Result<(), Errno> {
-        let (old, new) = (self.table.get(old_fd)?.inheriting, self.table.get(new_fd)?.inheriting);
+        let (old, new) = (self.table.get(old_fd)?.inheriting(), self.table.get(new_fd)?.inheriting());
         if new & !old == 0 { Ok(()) } else { Err(Errno::Perm) }
     }
 
@@ -112,8 +112,8 @@ impl<P: Platform> Process<P> {
         }
         let dir = self.base(fd, PATH_OPEN | if create { PATH_CREATE_FILE } else { 0 })?;
         let parent = self.table.get(fd)?;
-        let inheriting = parent.inheriting;
-        let may_cut = inheriting & FD_FILESTAT_SET_SIZE != 0 || parent.rights & PATH_FILESTAT_SET_SIZE != 0;
+        let inheriting = parent.inheriting();
+        let may_cut = inheriting & FD_FILESTAT_SET_SIZE != 0 || parent.rights() & PATH_FILESTAT_SET_SIZE != 0;
         if (asked_write && inheriting & FD_WRITE == 0) || (truncate && !(may_cut && inheriting & FD_WRITE != 0)) {
             return Err(Errno::Notcapable);
         }

@@ -3,7 +3,7 @@
 
 use super::Target;
 use crate::{Errno, NodeId, StreamId};
-use alloc::{boxed::Box, vec::Vec};
+use alloc::vec::Vec;
 
 /// What a descriptor stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,21 +14,38 @@ pub(super) enum Slot {
     Host(u32),
 }
 
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Descriptor {
     pub(super) slot: Slot,
-    pub(super) rights: u64,
-    pub(super) inheriting: u64,
+    /// All rights fit 32 bits, and small descriptors are quick to move.
+    pub(super) rights: u32,
+    pub(super) inheriting: u32,
     pub(super) flags: u16,
-    /// The name of a preopened directory.
-    pub(super) preopen: Option<Box<str>>,
+    /// Which of the names of preopened directories it has.
+    pub(super) preopen: Option<u16>,
 }
 
 const FREE: Descriptor = Descriptor { slot: Slot::Free, rights: 0, inheriting: 0, flags: 0, preopen: None };
 
 impl Descriptor {
     pub(super) fn new(slot: Slot, rights: u64, inheriting: u64) -> Self {
-        Self { slot, rights, inheriting, ..FREE }
+        Self { slot, rights: rights as u32, inheriting: inheriting as u32, ..FREE }
+    }
+
+    #[inline]
+    pub(super) fn rights(&self) -> u64 {
+        u64::from(self.rights)
+    }
+
+    #[inline]
+    pub(super) fn inheriting(&self) -> u64 {
+        u64::from(self.inheriting)
+    }
+
+    /// The caller has checked that these are no more.
+    pub(super) fn set_rights(&mut self, rights: u64, inheriting: u64) {
+        self.rights = rights as u32;
+        self.inheriting = inheriting as u32;
     }
 
     #[inline]

@@ -58,32 +58,34 @@ impl<P: Platform> Vfs<P> {
         if how.directory && (how.create || how.exclusive || how.truncate) {
             return Err(Errno::Inval);
         }
-        let exclusive = how.create && how.exclusive;
+        if !how.create {
+            let node = self.existing(dir, path, Follow::when(how.follow))?;
+            let node = self.open_existing(node, how)?;
+            self.retain(node)?;
+            return Ok(node);
+        }
         let follow = match how {
-            _ if exclusive => Follow::Never,
-            OpenHow { create: true, follow: true, .. } => Follow::Create,
-            OpenHow { create: true, .. } => Follow::Never,
-            _ => Follow::when(how.follow),
+            OpenHow { exclusive: false, follow: true, .. } => Follow::Create,
+            _ => Follow::Never,
         };
         let place = self.place(dir, path, follow)?;
         let node = match place.node {
-            _ if how.create && place.slash && place.last == Last::Name => return Err(Errno::Isdir),
-            Some(_) if exclusive => return Err(Errno::Exist),
-            Some(node) => self.open_existing(node, place.slash, how)?,
-            None if !how.create => return Err(Errno::Noent),
+            _ if place.slash && place.last == Last::Name => return Err(Errno::Isdir),
+            Some(_) if how.exclusive => return Err(Errno::Exist),
+            Some(node) => self.open_existing(node, how)?,
             None => self.create(&place, Kind::File(Content::default()))?,
         };
         self.retain(node)?;
         Ok(node)
     }
 
-    fn open_existing(&mut self, node: NodeId, slash: bool, how: OpenHow) -> Result<NodeId, Errno> {
+    fn open_existing(&mut self, node: NodeId, how: OpenHow) -> Result<NodeId, Errno> {
         match self.kind(node)? {
             FileType::Symlink if how.directory => Err(Errno::Notdir),
             FileType::Symlink => Err(Errno::Loop),
             FileType::Directory if how.write || how.truncate || how.create => Err(Errno::Isdir),
             FileType::Directory => Ok(node),
-            _ if slash || how.directory => Err(Errno::Notdir),
+            _ if how.directory => Err(Errno::Notdir),
             _ if (how.write || how.truncate) && self.is_read_only(node) => Err(Errno::Rofs),
             FileType::File if how.truncate => self.set_size(node, 0).map(|()| node),
             FileType::File | FileType::Stream => Ok(node),
