@@ -26,10 +26,10 @@ pub struct Cache {
 
 impl Cache {
     /// The user's cache: `$WEIR_CACHE_DIR`, or `weir` in `$XDG_CACHE_HOME` or `~/.cache`. `None` (and
-    /// everything is compiled each time) when `$WEIR_CACHE` is `off`, no such folder can be made, or
+    /// everything is compiled each time) when `$WEIR_CACHE_DIR` is `off`, no such folder can be made, or
     /// others may write to it.
     pub fn of_user() -> Option<Self> {
-        if std::env::var_os("WEIR_CACHE").is_some_and(|value| value == "off") {
+        if std::env::var_os("WEIR_CACHE_DIR").is_some_and(|value| value == "off") {
             return None;
         }
         let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);

@@ -88,6 +88,78 @@ pub mod hostdir {
     }
 }
 
+/// Reads up to this size go through the window: for larger ones the host call is a small part.
+const SMALL_BYTES: usize = 1024;
+
+/// A stretch of a blob in the shim's memory, so that a program which reads in small steps does not call
+/// the host for each. Blobs never change, so what is in it stays right. It moves only when small reads
+/// are near to one another: one that jumps about would pay for bytes that it does not want.
+mod window {
+    use super::{BlobId, Errno, Program, read as read_host};
+    use crate::state::Single;
+    use core::cell::UnsafeCell;
+
+    const BYTES: usize = 16 << 10;
+
+    struct Window {
+        blob: BlobId,
+        start: u64,
+        held: usize,
+        /// Where the last small read was.
+        last: (BlobId, u64),
+    }
+
+    const NOTHING: BlobId = BlobId(u32::MAX);
+
+    static WINDOW: Single<Window> = Single(UnsafeCell::new(Window {
+        blob: NOTHING,
+        start: 0,
+        held: 0,
+        last: (NOTHING, 0),
+    }));
+
+    /// Apart from the rest, so that the module does not carry its zeros.
+    static HELD: Single<[u8; BYTES]> = Single(UnsafeCell::new([0; BYTES]));
+
+    #[allow(clippy::mut_from_ref, reason = "one thread; taken once per call")]
+    fn held() -> &'static mut [u8; BYTES] {
+        // SAFETY: see `Single`.
+        unsafe { &mut *HELD.0.get() }
+    }
+
+    /// Copies up to `len` bytes of `blob` from `offset` to address `at` of the program.
+    #[inline]
+    pub fn read(blob: BlobId, offset: u64, at: u32, len: usize) -> Result<usize, Errno> {
+        // SAFETY: see `Single`; nothing called from here comes back to the window.
+        let window = unsafe { &mut *WINDOW.0.get() };
+        let within = offset.wrapping_sub(window.start);
+        if window.blob == blob && within < window.held as u64 {
+            let within = within as usize;
+            let len = len.min(window.held - within);
+            if let Some(bytes) = held().get(within..within + len) {
+                Program.copy_out(at, bytes);
+                return Ok(len);
+            }
+        }
+        miss(window, blob, offset, at, len)
+    }
+
+    #[cold]
+    fn miss(window: &mut Window, blob: BlobId, offset: u64, at: u32, len: usize) -> Result<usize, Errno> {
+        let (last_blob, last_offset) = window.last;
+        window.last = (blob, offset);
+        if last_blob != blob || last_offset.abs_diff(offset) > BYTES as u64 {
+            return read_host(blob, offset, 0, at, len);
+        }
+        window.blob = NOTHING;
+        window.held = read_host(blob, offset, 1, held().as_mut_ptr() as u32, BYTES)?.min(BYTES);
+        (window.blob, window.start) = (blob, offset);
+        let len = len.min(window.held);
+        Program.copy_out(at, held().get(..len).unwrap_or_default());
+        Ok(len)
+    }
+}
+
 /// Where the virtual file system runs: inside the program's module.
 pub struct Inside;
 
@@ -111,6 +183,9 @@ impl Platform for Inside {
 
     #[inline]
     fn blob_read(&mut self, blob: BlobId, offset: u64, _: &mut Program, at: usize, len: usize) -> Result<usize, Errno> {
+        if len <= SMALL_BYTES {
+            return window::read(blob, offset, at as u32, len);
+        }
         read(blob, offset, 0, at as u32, len)
     }
 

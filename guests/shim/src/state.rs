@@ -7,7 +7,8 @@ use weir_vfs::Errno;
 use weir_vfs::image::Image;
 use weir_vfs::p1::Process;
 
-struct Single<T>(UnsafeCell<T>);
+/// State of the module.
+pub struct Single<T>(pub UnsafeCell<T>);
 
 // SAFETY: a linked module runs in one thread, and no function of the shim is entered while another
 // one runs: host calls do not call back.
