@@ -44,8 +44,9 @@ impl Memory for [u8] {
     #[inline]
     fn put(&mut self, at: usize, bytes: &[u8]) {
         let target = self.get_mut(at..).unwrap_or_default();
-        for (to, from) in target.iter_mut().zip(bytes) {
-            *to = *from;
+        let len = target.len().min(bytes.len());
+        if let (Some(to), Some(from)) = (target.get_mut(..len), bytes.get(..len)) {
+            to.copy_from_slice(from);
         }
     }
 

@@ -6,7 +6,7 @@ use support::*;
 use weir_types::limits::Quota;
 use weir_vfs::image::NodeKind;
 use weir_vfs::p1::*;
-use weir_vfs::{BlobId, Errno, FileType, StreamId};
+use weir_vfs::{Errno, FileType, StreamId};
 
 const FOLLOW: u32 = SYMLINK_FOLLOW;
 
@@ -877,33 +877,4 @@ fn removed_but_open() {
     let after = process.vfs.usage();
     assert_eq!(after.nodes, before.nodes - 2);
     assert!(after.bytes < before.bytes);
-}
-
-#[test]
-fn a_blob_behind_a_file_is_copied_only_where_written() {
-    let bytes: Vec<u8> = (0..100_000u32).map(|n| (n % 251) as u8).collect();
-    let platform = TestPlatform::with([(1, bytes.clone())]);
-    let file = NodeKind::File { blob: BlobId(1), offset: 1000, size: 90_000 };
-    let mut process = process_with(Quota::default(), platform, vec![node("file", file)]);
-    assert_eq!(read_file(&mut process, "file"), Ok(bytes[1000..91_000].to_vec()));
-    assert_eq!(process.vfs.platform().loads, 0);
-    assert_eq!(process.vfs.usage().bytes, 0);
-    let fd = open(&mut process, "file", 0, READ_WRITE).unwrap();
-    assert_eq!(pwrite(&mut process, fd, 40_000, b"WRITTEN"), Ok(7));
-    assert_eq!(process.vfs.usage().bytes, 16 * 1024);
-    let mut expected = bytes[1000..91_000].to_vec();
-    expected[40_000..40_007].copy_from_slice(b"WRITTEN");
-    assert_eq!(read_file(&mut process, "file"), Ok(expected.clone()));
-    process.fd_filestat_set_size(fd, 50_000).unwrap();
-    process.fd_filestat_set_size(fd, 80_000).unwrap();
-    expected.truncate(50_000);
-    expected.resize(80_000, 0);
-    assert_eq!(read_file(&mut process, "file"), Ok(expected));
-    let loads = process.vfs.platform().loads;
-    assert_eq!(pwrite(&mut process, fd, 0, &[1; 16 * 1024]), Ok(16 * 1024));
-    assert_eq!(process.vfs.platform().loads, loads, "a chunk that is overwritten whole is not read first");
-    process.vfs.platform_mut().broken = Some(1);
-    assert_eq!(pread(&mut process, fd, 20_000, 10), Err(Errno::Io));
-    assert_eq!(pwrite(&mut process, fd, 20_000, b"x"), Err(Errno::Io));
-    assert_eq!(pread(&mut process, fd, 16_380, 10), Ok(vec![1; 4]), "what could be read was read");
 }
