@@ -78,12 +78,6 @@ on_descriptor! {
     fd_filestat_set_times(fd, accessed: u64, modified: u64, flags: u32) => |process| {
         process.fd_filestat_set_times(fd, accessed, modified, flags as u16).map(|()| SUCCESS)
     };
-    fd_pread(fd, at: u32, count: u32, offset: u64, out: u32) => |process| {
-        process.fd_pread(&mut Program, fd, &iovs(at, count), offset).map(|read| stored(read, out))
-    };
-    fd_pwrite(fd, at: u32, count: u32, offset: u64, out: u32) => |process| {
-        process.fd_pwrite(&Program, fd, &iovs(at, count), offset).map(|written| stored(written, out))
-    };
     fd_readdir(fd, buffer: u32, len: u32, cookie: u64, out: u32) => |process| {
         process.fd_readdir(&mut Program, fd, buffer as usize, len as usize, cookie).map(|used| stored(used, out))
     };
@@ -143,32 +137,75 @@ fn without_slashes(at: u32, len: u32) -> u32 {
     len
 }
 
+/// Reading and writing first ask the file system, which says `Badf` at once of what is not its own:
+/// the usual call looks its descriptor up once.
 #[unsafe(no_mangle)]
 extern "C" fn fd_read(fd: u32, at: u32, count: u32, out: u32) -> Answer {
-    let process = process();
-    answer(process.target(fd).and_then(|target| match target {
-        Target::Tree(_) => process.fd_read(&mut Program, fd, &iovs(at, count)).map(|read| stored(read, out)),
+    match process().fd_read(&mut Program, fd, &iovs(at, count)) {
+        Ok(read) => stored(read, out),
+        Err(Errno::Badf) => answer(read_elsewhere(fd, at, count, out)),
+        Err(errno) => u32::from(errno.number()),
+    }
+}
+
+#[cold]
+fn read_elsewhere(fd: u32, at: u32, count: u32, out: u32) -> Result<Answer, Errno> {
+    match process().target(fd)? {
+        Target::Tree(_) => Err(Errno::Badf),
         Target::Stream(StreamId(stream)) if stream < STANDARD_STREAMS => Ok(wasi::fd_read(stream, at, count, out)),
         Target::Stream(StreamId(stream)) => {
             allowed(fd, FD_READ)?;
             Ok(weir::stream_read(stream, at, count, out))
         }
         Target::Host(host) => Ok(hostdir::fd_read(host, at, count, out)),
-    }))
+    }
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn fd_write(fd: u32, at: u32, count: u32, out: u32) -> Answer {
-    let process = process();
-    answer(process.target(fd).and_then(|target| match target {
-        Target::Tree(_) => process.fd_write(&Program, fd, &iovs(at, count)).map(|written| stored(written, out)),
+    match process().fd_write(&Program, fd, &iovs(at, count)) {
+        Ok(written) => stored(written, out),
+        Err(Errno::Badf) => answer(write_elsewhere(fd, at, count, out)),
+        Err(errno) => u32::from(errno.number()),
+    }
+}
+
+#[cold]
+fn write_elsewhere(fd: u32, at: u32, count: u32, out: u32) -> Result<Answer, Errno> {
+    match process().target(fd)? {
+        Target::Tree(_) => Err(Errno::Badf),
         Target::Stream(StreamId(stream)) if stream < STANDARD_STREAMS => Ok(wasi::fd_write(stream, at, count, out)),
         Target::Stream(StreamId(stream)) => {
             allowed(fd, FD_WRITE)?;
             Ok(weir::stream_write(stream, at, count, out))
         }
         Target::Host(host) => Ok(hostdir::fd_write(host, at, count, out)),
-    }))
+    }
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn fd_pread(fd: u32, at: u32, count: u32, offset: u64, out: u32) -> Answer {
+    match process().fd_pread(&mut Program, fd, &iovs(at, count), offset) {
+        Ok(read) => stored(read, out),
+        Err(errno) => elsewhere(fd, errno, |host| hostdir::fd_pread(host, at, count, offset, out)),
+    }
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn fd_pwrite(fd: u32, at: u32, count: u32, offset: u64, out: u32) -> Answer {
+    match process().fd_pwrite(&Program, fd, &iovs(at, count), offset) {
+        Ok(written) => stored(written, out),
+        Err(errno) => elsewhere(fd, errno, |host| hostdir::fd_pwrite(host, at, count, offset, out)),
+    }
+}
+
+/// The host's answer for a descriptor of its own, else the errno as it was.
+#[cold]
+fn elsewhere(fd: u32, errno: Errno, call: impl FnOnce(u32) -> Answer) -> Answer {
+    match process().target(fd) {
+        Ok(Target::Host(host)) => call(host),
+        _ => u32::from(errno.number()),
+    }
 }
 
 /// Whether the descriptor of a mapped stream was opened for this.
