@@ -55,8 +55,11 @@ impl SharedClock {
 
     /// Waits until the monotonic clock shows `when`.
     async fn wait_until(&self, when: u64) {
-        if self.lock().clock.is_fixed() {
-            return self.wait_fixed(when).await;
+        if self.is_fixed() {
+            // Others that begin to sleep now may have to wake first.
+            let sleeper = Sleeper::new(self, when);
+            yield_now().await;
+            return sleeper.end().await;
         }
         loop {
             match when.saturating_sub(self.monotonic()) {
@@ -66,11 +69,8 @@ impl SharedClock {
         }
     }
 
-    async fn wait_fixed(&self, when: u64) {
-        let sleeper = Sleeper::new(self, when);
-        while !sleeper.try_end() {
-            yield_now().await;
-        }
+    fn is_fixed(&self) -> bool {
+        self.lock().clock.is_fixed()
     }
 }
 
@@ -87,6 +87,12 @@ impl<'a> Sleeper<'a> {
         inner.next += 1;
         inner.sleepers.insert(key);
         Self { clock, key }
+    }
+
+    async fn end(&self) {
+        while !self.try_end() {
+            yield_now().await;
+        }
     }
 
     /// True if the time has come; the earliest sleeper makes it come.
@@ -120,13 +126,15 @@ struct Timer {
 #[async_trait]
 impl Pollable for Timer {
     async fn ready(&mut self) {
-        let fixed = self.clock.lock().clock.is_fixed();
-        if !self.yielded && (fixed || self.when <= self.clock.monotonic()) {
+        let sleeper = self.clock.is_fixed().then(|| Sleeper::new(&self.clock, self.when));
+        if !self.yielded && (sleeper.is_some() || self.when <= self.clock.monotonic()) {
             self.yielded = true;
-            let _sleeper = fixed.then(|| Sleeper::new(&self.clock, self.when));
             yield_now().await;
         }
-        self.clock.wait_until(self.when).await;
+        match sleeper {
+            Some(sleeper) => sleeper.end().await,
+            None => self.clock.wait_until(self.when).await,
+        }
     }
 }
 
@@ -231,10 +239,11 @@ mod tests {
         let hour = 3_600_000_000_000;
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let started = std::time::Instant::now();
+        let order = Mutex::new(Vec::new());
         let order = runtime.block_on(async {
-            let order = Mutex::new(Vec::new());
+            let order = &order;
             let sleep = |hours: u64| {
-                let (clock, order) = (&clock, &order);
+                let clock = &clock;
                 async move {
                     clock.wait_until(start + hours * hour).await;
                     order.lock().unwrap().push((hours, clock.monotonic() - start));
@@ -248,7 +257,7 @@ mod tests {
                 if late_done && early_done { Poll::Ready(()) } else { Poll::Pending }
             })
             .await;
-            order.into_inner().unwrap()
+            order.lock().unwrap().clone()
         });
         assert_eq!(order.last(), Some(&(3, 3 * hour)));
         assert!(started.elapsed() < Duration::from_secs(1));

@@ -480,3 +480,138 @@ impl FilesView<'_> {
         Ok(directories)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use weir_types::grants::Clock;
+    use weir_vfs::Times;
+    use weir_vfs::image::{BootNode, NodeKind};
+
+    /// `/open` can be written, `/fixed` cannot; both have a file `a` with the text `text`.
+    fn files() -> Files {
+        let node = |path: &str, read_only: bool, kind: NodeKind| BootNode {
+            path: path.into(),
+            times: Times::default(),
+            read_only,
+            kind,
+        };
+        let nodes = vec![
+            node("open", false, NodeKind::Directory(None)),
+            node("open/a", false, NodeKind::Bytes(b"text".to_vec())),
+            node("open/deep", false, NodeKind::Directory(None)),
+            node("fixed", true, NodeKind::Directory(None)),
+            node("fixed/a", true, NodeKind::Bytes(b"text".to_vec())),
+            node("outside", false, NodeKind::Bytes(b"secret".to_vec())),
+        ];
+        let mut places = Places {
+            image: Image { nodes, ..Image::default() },
+            sources: Vec::new(),
+            streams: Vec::new(),
+            host_dirs: Vec::new(),
+        };
+        Files::boot(&mut places, SharedClock::new(Clock::Fixed(1_000_000_000))).unwrap()
+    }
+
+    const READ: Access = Access { read: true, write: false, mutate: false, file_sync: false, data_sync: false, read_sync: false };
+    const READ_WRITE: Access = Access { write: true, ..READ };
+    const OLD: OpenFlags = OpenFlags { create: false, directory: false, exclusive: false, truncate: false };
+
+    /// Whether opening fails with one of these.
+    fn refuses(dir: &Descriptor, path: &str, flags: OpenFlags, access: Access, errnos: &[Errno]) {
+        for follow in [false, true] {
+            let result = dir.open_at(follow, path, flags, access).map(|_| ());
+            assert!(result.is_err_and(|errno| errnos.contains(&errno)), "{path} {follow} {result:?}");
+        }
+    }
+
+    #[test]
+    fn ghsa_vqjp_4c8c_hfgg_a_trailing_slash_leads_nowhere_else() {
+        let dir = files().directory("open").unwrap();
+        dir.symlink_at("..", "up").unwrap();
+        dir.symlink_at("../outside", "file").unwrap();
+        dir.symlink_at("deep/../..", "winding").unwrap();
+        const OUT: &[Errno] = &[Errno::Perm, Errno::Notcapable, Errno::Notdir, Errno::Loop];
+        for path in ["up/", "up//", "up/.", "file/", "winding/", "../", "up/outside", "deep/../../outside", "/open/a"] {
+            refuses(&dir, path, OLD, READ, OUT);
+            assert!(dir.stat_at(true, path).is_err(), "{path}");
+            assert!(dir.readlink_at(path).is_err(), "{path}");
+            assert!(dir.unlink_at(path).is_err() && dir.remove_dir_at(path).is_err(), "{path}");
+            assert!(dir.create_dir_at(&format!("{path}/new")).is_err(), "{path}");
+            assert!(dir.link_at(false, path, &dir, "new").is_err(), "{path}");
+            assert!(dir.rename_at("a", &dir, &format!("{path}/new")).is_err(), "{path}");
+        }
+        assert_eq!(dir.symlink_at("/outside", "absolute"), Err(Errno::Perm));
+        assert_eq!(files().directory("").unwrap().stat_at(false, "outside").unwrap().size, 6);
+    }
+
+    #[test]
+    fn ghsa_4ch3_9j33_3pmj_nothing_is_linked_or_moved_into_or_out_of_what_is_fixed() {
+        let files = files();
+        let (open, fixed) = (files.directory("open").unwrap(), files.directory("fixed").unwrap());
+        const FIXED: &[Errno] = &[Errno::Rofs, Errno::Perm, Errno::Xdev];
+        for result in [
+            fixed.link_at(false, "a", &open, "b"),
+            open.link_at(false, "a", &fixed, "b"),
+            fixed.link_at(false, "a", &fixed, "b"),
+            fixed.rename_at("a", &open, "b"),
+            open.rename_at("a", &fixed, "b"),
+            fixed.rename_at("a", &fixed, "b"),
+            fixed.create_dir_at("b"),
+            fixed.symlink_at("a", "b"),
+            fixed.unlink_at("a"),
+            fixed.set_times_at(false, "a", SetTime::Now, SetTime::Now),
+        ] {
+            assert!(result.is_err_and(|errno| FIXED.contains(&errno)), "{result:?}");
+        }
+        assert_eq!(open.stat_at(false, "b").map(|_| ()), Err(Errno::Noent));
+        assert_eq!(fixed.stat_at(false, "a").unwrap().links, 1);
+    }
+
+    #[test]
+    fn ghsa_2r75_cxrj_cmph_cutting_needs_the_right_to_write() {
+        let files = files();
+        let fixed = files.directory("fixed").unwrap();
+        let cut = OpenFlags { truncate: true, ..OLD };
+        for access in [READ, READ_WRITE, Access::default()] {
+            refuses(&fixed, "a", cut, access, &[Errno::Rofs, Errno::Perm]);
+        }
+        refuses(&fixed, "b", OpenFlags { create: true, ..OLD }, READ, &[Errno::Rofs, Errno::Perm]);
+        let kept = fixed.open_at(false, "a", OLD, READ).unwrap();
+        assert_eq!(kept.set_size(0), Err(Errno::Inval));
+        assert_eq!(kept.read(0, 100), Ok((b"text".to_vec(), false)));
+        let open = files.directory("open").unwrap();
+        let only_read = open.open_at(false, "a", OLD, READ).unwrap();
+        assert_eq!((only_read.set_size(0), only_read.write(0, b"x")), (Err(Errno::Inval), Err(Errno::Badf)));
+        // Asking to cut is asking to write.
+        assert!(open.open_at(false, "a", cut, READ).unwrap().access().write);
+    }
+
+    #[test]
+    fn ghsa_x84v_gj2h_g759_a_read_allocates_no_more_than_there_is() {
+        let dir = files().directory("open").unwrap();
+        let file = dir.open_at(false, "a", OLD, READ_WRITE).unwrap();
+        assert_eq!(file.read(0, u64::MAX), Ok((b"text".to_vec(), false)));
+        assert_eq!(file.read(4, u64::MAX), Ok((Vec::new(), true)));
+        assert_eq!((file.read(0, 0), file.read(4, 0)), (Ok((Vec::new(), false)), Ok((Vec::new(), true))));
+        assert_eq!(file.read(u64::MAX, 1), Err(Errno::Inval));
+        // A file of a terabyte of holes is read in bounded pieces.
+        file.set_size(1 << 40).unwrap();
+        assert_eq!(file.read(8, u64::MAX).unwrap().0.len(), TRANSFER_BYTES_MAX);
+    }
+
+    #[test]
+    fn descriptors_are_counted_and_given_back() {
+        let files = files();
+        let most = files.lock().tree.quota().open_files_max as usize;
+        let dir = files.directory("open").unwrap();
+        let held: Vec<_> = (1..most).map(|_| dir.open_at(false, "a", OLD, READ).unwrap()).collect();
+        assert_eq!(dir.open_at(false, "a", OLD, READ).map(|_| ()), Err(Errno::Mfile));
+        let copy = held[0].clone();
+        drop(held);
+        assert_eq!(files.lock().nodes, 2);
+        drop(copy);
+        assert!(dir.open_at(false, "a", OLD, READ).is_ok());
+        assert_eq!(files.lock().nodes, 1);
+    }
+}

@@ -300,10 +300,12 @@ impl HostDirectoryEntryStream for FilesView<'_> {
     }
 
     fn drop(&mut self, stream: Resource<types::DirectoryEntryStream>) -> wasmtime::Result<()> {
-        match self.table.delete(Resource::<Listing>::new_own(stream.rep())) {
-            Ok(_) => Ok(()),
-            Err(_) => HostDirectoryEntryStream::drop(&mut self.host(), stream),
+        // Asked first, because the table gives up an entry even to one who has its type wrong.
+        if self.table.get(&Resource::<Listing>::new_borrow(stream.rep())).is_err() {
+            return HostDirectoryEntryStream::drop(&mut self.host(), stream);
         }
+        self.table.delete(Resource::<Listing>::new_own(stream.rep()))?;
+        Ok(())
     }
 }
 
