@@ -61,7 +61,7 @@ fn scaled(number: &str, scale: u64) -> Option<u64> {
     }
     let digits = |text: &str| {
         text.bytes().filter(|b| *b != b'_').try_fold(0u128, |sum, byte| {
-            byte.is_ascii_digit().then(|| ())?;
+            byte.is_ascii_digit().then_some(())?;
             sum.checked_mul(10)?.checked_add(u128::from(byte - b'0'))
         })
     };

@@ -6,16 +6,11 @@
 use crate::program::Program;
 use weir_vfs::{BlobId, Errno, Platform};
 
-#[link(wasm_import_module = "wasi_snapshot_preview1")]
-unsafe extern "C" {
-    #[link_name = "clock_time_get"]
-    safe fn wasi_clock_time_get(clock: u32, precision: u64, out: u32) -> u32;
-}
-
 /// Standard functions that the shim passes on with the program's own pointers.
 pub mod wasi {
     #[link(wasm_import_module = "wasi_snapshot_preview1")]
     unsafe extern "C" {
+        pub safe fn clock_time_get(clock: u32, precision: u64, out: u32) -> u32;
         pub safe fn fd_read(fd: u32, iovs: u32, count: u32, out: u32) -> u32;
         pub safe fn fd_write(fd: u32, iovs: u32, count: u32, out: u32) -> u32;
         pub safe fn fd_fdstat_get(fd: u32, out: u32) -> u32;
@@ -175,7 +170,7 @@ impl Platform for Inside {
             return 0;
         }
         let kept = Program.load64(SCRATCH);
-        let errno = wasi_clock_time_get(0, 1_000_000, SCRATCH);
+        let errno = wasi::clock_time_get(0, 1_000_000, SCRATCH);
         let now = Program.load64(SCRATCH);
         Program.store64(SCRATCH, kept);
         if errno == 0 { now } else { 0 }

@@ -67,6 +67,8 @@ pub fn poll(layout: Layout, subs: u32, events: u32, count: u32, out: u32) -> Res
     if count == 0 || count > SUBSCRIPTIONS_MAX {
         return Err(Errno::Inval);
     }
+    // What was written before the program sleeps has the time from before it.
+    process().vfs.settle();
     let mut array = vec![0; count as usize * layout.bytes()];
     Program.copy_in(subs, &mut array);
     let mut ready = Vec::new();

@@ -38,20 +38,25 @@ extern "C" fn unstable_poll_oneoff(subs: u32, events: u32, count: u32, out: u32)
     answer(poll(Layout::Unstable, subs, events, count, out))
 }
 
-/// Lets `call` store the 64 bytes of a filestat at `out`, then makes the older 56 of them. What the
-/// program has behind those is put back.
+/// Lets `call` store the 64 bytes of a filestat, then makes the older 56 of them at `out`. What the
+/// program has in the eight bytes more is put back; where the record is the last that fits in the
+/// memory, these are the ones before it.
 fn narrowed(out: u32, call: impl FnOnce(u32) -> u32) -> u32 {
-    let behind = out.wrapping_add(56);
-    let kept = Program.load64(behind);
-    let errno = call(out);
+    let fits = Program.holds(u64::from(out) + NEW_BYTES as u64);
+    let (at, more) = if fits { (out, out.wrapping_add(56)) } else { (out.wrapping_sub(8), out.wrapping_sub(8)) };
+    let kept = Program.load64(more);
+    let errno = call(at);
     if errno == 0 {
-        let links = Program.load64(out.wrapping_add(24)).min(u64::from(u32::MAX)) as u32;
-        Program.store32(out.wrapping_add(20), links);
-        for at in [32, 40, 48, 56] {
-            let word = Program.load64(out.wrapping_add(at));
-            Program.store64(out.wrapping_add(at - 8), word);
-        }
+        let mut record = [0; NEW_BYTES];
+        Program.copy_in(at, &mut record);
+        let links = Program.load64(at.wrapping_add(24)).min(u64::from(u32::MAX)) as u32;
+        record[20..24].copy_from_slice(&links.to_le_bytes());
+        record.copy_within(32.., 24);
+        Program.copy_out(out, &record[..56]);
     }
-    Program.store64(behind, kept);
+    Program.store64(more, kept);
     errno
 }
+
+/// Bytes of a filestat of preview 1.
+const NEW_BYTES: usize = 64;
