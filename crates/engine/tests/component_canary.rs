@@ -21,7 +21,10 @@ fn run(text: &str, canary: &[u8], saves: &[Save]) -> u32 {
     let places = vec![Place { guest: "/canary.txt".into(), source: Source::Bytes(canary.to_vec()) }];
     let grants = Grants { places, ..Grants::default() };
     let limits = Limits::default();
-    load(text).run(&Run { grants: &grants, limits: &limits, saves, trace: false, discard_output: false }).unwrap().exit_code
+    load(text)
+        .run(&Run { grants: &grants, limits: &limits, saves, trace: false, discard_output: false })
+        .unwrap()
+        .exit_code
 }
 
 #[test]
@@ -60,7 +63,9 @@ fn drafts_of_0_3_are_refused_by_name() {
     let program = Program::from_bytes("canary.wat", text.into_bytes()).unwrap();
     let component = ComponentProgram::load(&program, &Limits::default(), None).unwrap();
     let (grants, limits) = (Grants::default(), Limits::default());
-    let error = component.run(&Run { grants: &grants, limits: &limits, saves: &[], trace: false, discard_output: false }).unwrap_err();
+    let error = component
+        .run(&Run { grants: &grants, limits: &limits, saves: &[], trace: false, discard_output: false })
+        .unwrap_err();
     assert_eq!(error.kind(), Kind::Program);
     assert!(error.to_string().contains("draft"), "{error}");
 }

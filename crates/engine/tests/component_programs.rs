@@ -279,7 +279,8 @@ fn ghsa_hmmr_87qq_258j_udp_connect_and_everything_else_needs_a_grant() {
         for net in [None, Some("10.9.8.7")] {
             let grant = |guest: Guest| net.into_iter().fold(guest, |guest, net| guest.set("WEIR_TEST_NET", net));
             let text = grant(Guest::new(folder, program, &["net", "127.0.0.1", &port])).text().to_lowercase();
-            let lines: Vec<&str> = text.lines().filter(|line| line.contains(" err(") || line.contains(" ok(")).collect();
+            let lines: Vec<&str> =
+                text.lines().filter(|line| line.contains(" err(") || line.contains(" ok(")).collect();
             assert_eq!(lines.len(), 3, "{program}: {text}");
             assert!(lines.iter().all(|line| line.contains("denied") || line.contains("resolver")), "{program}: {text}");
             let text = grant(Guest::new(folder, program, &["http", &authority])).text();
@@ -309,7 +310,10 @@ fn the_network_that_is_granted_is_reached() {
     for program in BOTH {
         for net in ["host", "localhost"] {
             let text = Guest::new(folder, program, &["net", "127.0.0.1", &port]).set("WEIR_TEST_NET", net).text();
-            assert!(text.contains("tcp Ok(()") && text.contains("udp Ok(()") && text.contains("lookup Ok(true)"), "{text}");
+            assert!(
+                text.contains("tcp Ok(()") && text.contains("udp Ok(()") && text.contains("lookup Ok(true)"),
+                "{text}"
+            );
             let text = Guest::new(folder, program, &["http", &authority]).set("WEIR_TEST_NET", net).text();
             assert_eq!(text, "status 204\n", "{program} {net}");
         }

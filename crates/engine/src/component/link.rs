@@ -9,6 +9,7 @@ use super::net::WeirLookup;
 use super::random::WeirRandom;
 use super::state::State;
 use crate::error::{Error, Kind};
+use std::collections::BTreeSet;
 use wasmtime::Engine;
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, HasData, Linker, ResourceTable};
@@ -27,98 +28,122 @@ impl HasData for Resources {
     type Data<'a> = &'a mut ResourceTable;
 }
 
-/// The tracks of WASI that a component's imports and exports name.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Tracks {
-    pub p2: bool,
-    pub p3: bool,
-    pub http: bool,
+/// The interfaces of WASI that a component imports, such as `wasi:cli/stdin`. Only these are set up:
+/// setting up everything would take longer than many programs run.
+struct Wanted {
+    p2: BTreeSet<String>,
+    p3: BTreeSet<String>,
 }
 
-impl Tracks {
-    pub fn of(component: &Component, engine: &Engine) -> Self {
-        let ty = component.component_type();
-        let mut tracks = Self::default();
-        let imports = ty.imports(engine).map(|(name, _)| name);
-        for name in imports.chain(ty.exports(engine).map(|(name, _)| name)) {
-            tracks.p2 |= name.contains("@0.2.");
-            tracks.p3 |= name.contains("@0.3.");
-            tracks.http |= name.starts_with("wasi:http/");
+impl Wanted {
+    fn by(component: &Component, engine: &Engine) -> Self {
+        let mut wanted = Self { p2: BTreeSet::new(), p3: BTreeSet::new() };
+        for (name, _) in component.component_type().imports(engine) {
+            if let Some((interface, version)) = name.split_once('@') {
+                let track = if version.starts_with("0.3.") { &mut wanted.p3 } else { &mut wanted.p2 };
+                track.insert(interface.to_owned());
+            }
         }
-        tracks
+        wanted
+    }
+
+    fn http(track: &BTreeSet<String>) -> bool {
+        track.iter().any(|name| name.starts_with("wasi:http/"))
     }
 }
 
 /// Everything that `component` may import.
 pub(super) fn linker(engine: &Engine, component: &Component) -> Result<Linker<State>, Error> {
-    let tracks = Tracks::of(component, engine);
+    let wanted = Wanted::by(component, engine);
     let mut linker = Linker::new(engine);
-    add(&mut linker, tracks).map_err(|error| Error::caused(Kind::Internal, "cannot set up WASI", error))?;
+    add(&mut linker, &wanted).map_err(|error| Error::caused(Kind::Internal, "cannot set up WASI", error))?;
     Ok(linker)
 }
 
-fn add(linker: &mut Linker<State>, tracks: Tracks) -> wasmtime::Result<()> {
-    if tracks.p2 {
-        add_p2(linker)?;
-        if tracks.http {
-            wasmtime_wasi_http::p2::add_only_http_to_linker_async(linker)?;
-        }
+fn add(linker: &mut Linker<State>, wanted: &Wanted) -> wasmtime::Result<()> {
+    add_p2(linker, &wanted.p2)?;
+    add_p3(linker, &wanted.p3)?;
+    if Wanted::http(&wanted.p2) {
+        wasmtime_wasi_http::p2::add_only_http_to_linker_async(linker)?;
     }
-    if tracks.p3 {
-        add_p3(linker)?;
-        if tracks.http {
-            wasmtime_wasi_http::p3::add_to_linker(linker)?;
-        }
+    if Wanted::http(&wanted.p3) {
+        wasmtime_wasi_http::p3::add_to_linker(linker)?;
     }
     Ok(())
 }
 
-fn add_p2(l: &mut Linker<State>) -> wasmtime::Result<()> {
-    use wasmtime_wasi::p2::bindings::{cli, clocks, filesystem, random, sockets};
-    io::error::add_to_linker::<State, Resources>(l, State::resources)?;
-    io::poll::add_to_linker::<State, Resources>(l, State::resources)?;
-    io::streams::add_to_linker::<State, Resources>(l, State::resources)?;
-    filesystem::types::add_to_linker::<State, WeirFiles>(l, State::files)?;
-    filesystem::preopens::add_to_linker::<State, WeirFiles>(l, State::files)?;
-    clocks::wall_clock::add_to_linker::<State, WeirClocks>(l, State::clocks)?;
-    clocks::monotonic_clock::add_to_linker::<State, WeirClocks>(l, State::clocks)?;
-    random::random::add_to_linker::<State, WeirRandom>(l, State::random)?;
-    random::insecure::add_to_linker::<State, WeirRandom>(l, State::random)?;
-    random::insecure_seed::add_to_linker::<State, WeirRandom>(l, State::random)?;
-    cli::exit::add_to_linker::<State, WasiCli>(l, State::cli)?;
-    cli::environment::add_to_linker::<State, WasiCli>(l, State::cli)?;
-    cli::stdin::add_to_linker::<State, WasiCli>(l, State::cli)?;
-    cli::stdout::add_to_linker::<State, WasiCli>(l, State::cli)?;
-    cli::stderr::add_to_linker::<State, WasiCli>(l, State::cli)?;
-    cli::terminal_input::add_to_linker::<State, WasiCli>(l, State::cli)?;
-    cli::terminal_output::add_to_linker::<State, WasiCli>(l, State::cli)?;
-    cli::terminal_stdin::add_to_linker::<State, WasiCli>(l, State::cli)?;
-    cli::terminal_stdout::add_to_linker::<State, WasiCli>(l, State::cli)?;
-    cli::terminal_stderr::add_to_linker::<State, WasiCli>(l, State::cli)?;
-    sockets::tcp::add_to_linker::<State, WasiSockets>(l, State::sockets)?;
-    sockets::udp::add_to_linker::<State, WasiSockets>(l, State::sockets)?;
-    sockets::tcp_create_socket::add_to_linker::<State, WasiSockets>(l, State::sockets)?;
-    sockets::udp_create_socket::add_to_linker::<State, WasiSockets>(l, State::sockets)?;
-    sockets::instance_network::add_to_linker::<State, WasiSockets>(l, State::sockets)?;
-    let mut options = sockets::network::LinkOptions::default();
-    options.network_error_code(true);
-    sockets::network::add_to_linker::<State, WasiSockets>(l, &options, State::sockets)?;
-    sockets::ip_name_lookup::add_to_linker::<State, WeirLookup>(l, State::lookup)
+/// `add!(linker, wanted, NAME => MODULE by VIEW of GETTER; ...)`: adds each interface that is wanted.
+macro_rules! add {
+    ($linker:ident, $wanted:ident, $($name:literal => $($module:ident)::+ by $view:ty, $getter:expr;)*) => {
+        $(if $wanted.contains($name) {
+            $($module)::+::add_to_linker::<State, $view>($linker, $getter)?;
+        })*
+    };
 }
 
-fn add_p3(l: &mut Linker<State>) -> wasmtime::Result<()> {
-    use wasmtime_wasi::p3::bindings::{clocks, filesystem, random, sockets};
-    wasmtime_wasi::p3::cli::add_to_linker(l)?;
-    filesystem::types::add_to_linker::<State, WeirFiles>(l, State::files)?;
-    filesystem::preopens::add_to_linker::<State, WeirFiles>(l, State::files)?;
-    clocks::types::add_to_linker::<State, WeirClocks>(l, State::clocks)?;
-    clocks::system_clock::add_to_linker::<State, WeirClocks>(l, State::clocks)?;
-    clocks::monotonic_clock::add_to_linker::<State, WeirClocks>(l, State::clocks)?;
-    random::random::add_to_linker::<State, WeirRandom>(l, State::random)?;
-    random::insecure::add_to_linker::<State, WeirRandom>(l, State::random)?;
-    random::insecure_seed::add_to_linker::<State, WeirRandom>(l, State::random)?;
-    sockets::types::add_to_linker::<State, WasiSockets>(l, State::sockets)?;
-    sockets::ip_name_lookup::add_to_linker::<State, WeirLookup>(l, State::lookup)
+fn add_p2(l: &mut Linker<State>, wanted: &BTreeSet<String>) -> wasmtime::Result<()> {
+    use wasmtime_wasi::p2::bindings::{cli, clocks, filesystem, random, sockets};
+    add! { l, wanted,
+        "wasi:io/error" => io::error by Resources, State::resources;
+        "wasi:io/poll" => io::poll by Resources, State::resources;
+        "wasi:io/streams" => io::streams by Resources, State::resources;
+        "wasi:filesystem/types" => filesystem::types by WeirFiles, State::files;
+        "wasi:filesystem/preopens" => filesystem::preopens by WeirFiles, State::files;
+        "wasi:clocks/wall-clock" => clocks::wall_clock by WeirClocks, State::clocks;
+        "wasi:clocks/monotonic-clock" => clocks::monotonic_clock by WeirClocks, State::clocks;
+        "wasi:random/random" => random::random by WeirRandom, State::random;
+        "wasi:random/insecure" => random::insecure by WeirRandom, State::random;
+        "wasi:random/insecure-seed" => random::insecure_seed by WeirRandom, State::random;
+        "wasi:cli/exit" => cli::exit by WasiCli, State::cli;
+        "wasi:cli/environment" => cli::environment by WasiCli, State::cli;
+        "wasi:cli/stdin" => cli::stdin by WasiCli, State::cli;
+        "wasi:cli/stdout" => cli::stdout by WasiCli, State::cli;
+        "wasi:cli/stderr" => cli::stderr by WasiCli, State::cli;
+        "wasi:cli/terminal-input" => cli::terminal_input by WasiCli, State::cli;
+        "wasi:cli/terminal-output" => cli::terminal_output by WasiCli, State::cli;
+        "wasi:cli/terminal-stdin" => cli::terminal_stdin by WasiCli, State::cli;
+        "wasi:cli/terminal-stdout" => cli::terminal_stdout by WasiCli, State::cli;
+        "wasi:cli/terminal-stderr" => cli::terminal_stderr by WasiCli, State::cli;
+        "wasi:sockets/tcp" => sockets::tcp by WasiSockets, State::sockets;
+        "wasi:sockets/udp" => sockets::udp by WasiSockets, State::sockets;
+        "wasi:sockets/tcp-create-socket" => sockets::tcp_create_socket by WasiSockets, State::sockets;
+        "wasi:sockets/udp-create-socket" => sockets::udp_create_socket by WasiSockets, State::sockets;
+        "wasi:sockets/instance-network" => sockets::instance_network by WasiSockets, State::sockets;
+        "wasi:sockets/ip-name-lookup" => sockets::ip_name_lookup by WeirLookup, State::lookup;
+    }
+    if wanted.contains("wasi:sockets/network") {
+        let mut options = sockets::network::LinkOptions::default();
+        options.network_error_code(true);
+        sockets::network::add_to_linker::<State, WasiSockets>(l, &options, State::sockets)?;
+    }
+    Ok(())
+}
+
+fn add_p3(l: &mut Linker<State>, wanted: &BTreeSet<String>) -> wasmtime::Result<()> {
+    use wasmtime_wasi::p3::bindings::{cli, clocks, filesystem, random, sockets};
+    add! { l, wanted,
+        "wasi:filesystem/types" => filesystem::types by WeirFiles, State::files;
+        "wasi:filesystem/preopens" => filesystem::preopens by WeirFiles, State::files;
+        "wasi:clocks/types" => clocks::types by WeirClocks, State::clocks;
+        "wasi:clocks/system-clock" => clocks::system_clock by WeirClocks, State::clocks;
+        "wasi:clocks/monotonic-clock" => clocks::monotonic_clock by WeirClocks, State::clocks;
+        "wasi:random/random" => random::random by WeirRandom, State::random;
+        "wasi:random/insecure" => random::insecure by WeirRandom, State::random;
+        "wasi:random/insecure-seed" => random::insecure_seed by WeirRandom, State::random;
+        "wasi:cli/exit" => cli::exit by WasiCli, State::cli;
+        "wasi:cli/environment" => cli::environment by WasiCli, State::cli;
+        "wasi:cli/stdin" => cli::stdin by WasiCli, State::cli;
+        "wasi:cli/stdout" => cli::stdout by WasiCli, State::cli;
+        "wasi:cli/stderr" => cli::stderr by WasiCli, State::cli;
+        "wasi:cli/terminal-input" => cli::terminal_input by WasiCli, State::cli;
+        "wasi:cli/terminal-output" => cli::terminal_output by WasiCli, State::cli;
+        "wasi:cli/terminal-stdin" => cli::terminal_stdin by WasiCli, State::cli;
+        "wasi:cli/terminal-stdout" => cli::terminal_stdout by WasiCli, State::cli;
+        "wasi:cli/terminal-stderr" => cli::terminal_stderr by WasiCli, State::cli;
+        "wasi:sockets/types" => sockets::types by WasiSockets, State::sockets;
+        "wasi:sockets/ip-name-lookup" => sockets::ip_name_lookup by WeirLookup, State::lookup;
+    }
+    Ok(())
 }
 
 /// Why `component` does not link, in words: which of its imports nobody grants.

@@ -513,7 +513,8 @@ mod tests {
         Files::boot(&mut places, SharedClock::new(Clock::Fixed(1_000_000_000))).unwrap()
     }
 
-    const READ: Access = Access { read: true, write: false, mutate: false, file_sync: false, data_sync: false, read_sync: false };
+    const READ: Access =
+        Access { read: true, write: false, mutate: false, file_sync: false, data_sync: false, read_sync: false };
     const READ_WRITE: Access = Access { write: true, ..READ };
     const OLD: OpenFlags = OpenFlags { create: false, directory: false, exclusive: false, truncate: false };
 
