@@ -3,7 +3,6 @@
 //! version is higher, would show here and nowhere else. The components are text, so that this needs
 //! no toolchain.
 
-use std::path::Path;
 use weir_engine::{ComponentProgram, Kind, Program, Run, Save};
 use weir_types::grants::{Grants, Place, Source};
 use weir_types::limits::Limits;
@@ -16,50 +15,62 @@ fn load(text: &str) -> ComponentProgram {
     ComponentProgram::load(&program, &Limits::default(), None).unwrap()
 }
 
-/// Runs `text` with a virtual `/canary.txt`; gives its exit code.
-fn run(text: &str, canary: &[u8], saves: &[Save]) -> u32 {
-    let places = vec![Place { guest: "/canary.txt".into(), source: Source::Bytes(canary.to_vec()) }];
-    let grants = Grants { places, ..Grants::default() };
-    let limits = Limits::default();
-    load(text)
-        .run(&Run { grants: &grants, limits: &limits, saves, trace: false, discard_output: false })
-        .unwrap()
-        .exit_code
+/// Two files of the host that no program may see. One has the very path under which the program is
+/// given a virtual file; the other has a path that nothing was granted for.
+struct Host {
+    folder: tempfile::TempDir,
+    same: String,
+    secret: String,
 }
 
-#[test]
-fn every_version_of_0_2_reads_the_virtual_file_and_not_the_host() {
-    let host = Path::new("/canary.txt");
-    assert!(!host.exists(), "a file of this name on the host would make the test say nothing");
-    let folder = tempfile::tempdir().unwrap();
-    for version in ["0.2.0", "0.2.3", "0.2.6", "0.2.9", "0.2.12", "0.2.99"] {
-        // The host's own file by its absolute path, which a host implementation could serve.
-        let secret = folder.path().join("secret.txt");
-        std::fs::write(&secret, "secret").unwrap();
-        let text = P2.replace("VERSION", version).replace("SECRET", secret.to_str().unwrap());
-        let copy = folder.path().join(version);
-        let saves = [Save { guest: "/copy.txt".into(), host: copy.clone() }];
-        assert_eq!(run(&text, b"sings in the tree", &saves), 0, "{version}");
-        assert_eq!(std::fs::read(&copy).unwrap(), b"sings in the tree", "{version}");
+impl Host {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| {
+            std::fs::write(folder.path().join(name), "of the host").unwrap();
+            folder.path().join(name).to_str().unwrap().to_owned()
+        };
+        let (same, secret) = (path("canary.txt"), path("secret.txt"));
+        Self { folder, same, secret }
+    }
+
+    /// Runs the component with the virtual file; gives its exit code.
+    fn run(&self, text: &str, version: &str, canary: &[u8], saves: &[Save]) -> u32 {
+        let relative = self.same.trim_start_matches('/');
+        let text = text.replace("VERSION", version).replace("SECRET", &self.secret).replace("CANARY", relative);
+        let places = vec![Place { guest: self.same.clone(), source: Source::Bytes(canary.to_vec()) }];
+        let grants = Grants { places, ..Grants::default() };
+        let limits = Limits::default();
+        let run = Run { grants: &grants, limits: &limits, saves, trace: false, discard_output: false };
+        load(&text).run(&run).unwrap().exit_code
     }
 }
 
 #[test]
+fn every_version_of_0_2_reads_the_virtual_file_and_not_the_host() {
+    let host = Host::new();
+    for version in ["0.2.0", "0.2.3", "0.2.6", "0.2.9", "0.2.12", "0.2.99"] {
+        let copy = host.folder.path().join(version);
+        let saves = [Save { guest: "/copy.txt".into(), host: copy.clone() }];
+        assert_eq!(host.run(P2, version, b"sings in the tree", &saves), 0, "{version}");
+        assert_eq!(std::fs::read(&copy).unwrap(), b"sings in the tree", "{version}");
+    }
+    assert_eq!(std::fs::read(&host.same).unwrap(), b"of the host");
+}
+
+#[test]
 fn every_version_of_0_3_sees_the_virtual_file_and_not_the_host() {
-    let folder = tempfile::tempdir().unwrap();
-    let secret = folder.path().join("secret.txt");
-    std::fs::write(&secret, "secret").unwrap();
+    let host = Host::new();
     for version in ["0.3.0", "0.3.2", "0.3.9"] {
-        let text = P3.replace("VERSION", version).replace("SECRET", secret.to_str().unwrap());
         // The component checks that the size is this.
-        assert_eq!(run(&text, &[7; 4321], &[]), 0, "{version}");
-        assert_eq!(run(&text, &[7; 4320], &[]), 1, "{version}");
+        assert_eq!(host.run(P3, version, &[7; 4321], &[]), 0, "{version}");
+        assert_eq!(host.run(P3, version, &[7; 4320], &[]), 1, "{version}");
     }
 }
 
 #[test]
 fn drafts_of_0_3_are_refused_by_name() {
-    let text = P3.replace("VERSION", "0.3.0-rc-2026-03-15").replace("SECRET", "/x");
+    let text = P3.replace("VERSION", "0.3.0-rc-2026-03-15").replace("SECRET", "/x").replace("CANARY", "x");
     let program = Program::from_bytes("canary.wat", text.into_bytes()).unwrap();
     let component = ComponentProgram::load(&program, &Limits::default(), None).unwrap();
     let (grants, limits) = (Grants::default(), Limits::default());

@@ -1,4 +1,4 @@
-;; Reads /canary.txt from the first preopened directory, copies it to /copy.txt, and fails if a host
+;; Reads CANARY, a path below the first preopened directory, copies it to /copy.txt, and fails if a host
 ;; path can be opened: with SECRET as it is, and without its leading slash.
 (component
   (import "wasi:filesystem/types@VERSION" (instance $types
@@ -57,7 +57,7 @@
     (import "wasi" "read" (func $read (param i32 i64 i64 i32)))
     (import "wasi" "write" (func $write (param i32 i32 i32 i64 i32)))
     (import "wasi" "drop" (func $drop (param i32)))
-    (data (i32.const 1024) "canary.txt")
+    (data (i32.const 1200) "CANARY\00")
     (data (i32.const 1056) "copy.txt")
     (data (i32.const 2048) "SECRET\00")
     (func $len (param $at i32) (result i32)
@@ -80,7 +80,7 @@
       (local.set $dir (i32.load (i32.load (i32.const 0))))
       (if (call $opens (local.get $dir) (i32.const 2048) (call $len (i32.const 2048))) (then (unreachable)))
       (if (call $opens (local.get $dir) (i32.const 2049) (call $len (i32.const 2049))) (then (unreachable)))
-      (if (i32.eqz (call $opens (local.get $dir) (i32.const 1024) (i32.const 10))) (then (return (i32.const 1))))
+      (if (i32.eqz (call $opens (local.get $dir) (i32.const 1200) (call $len (i32.const 1200)))) (then (return (i32.const 1))))
       (local.set $file (i32.load (i32.const 4)))
       ;; create, write
       (call $open-at (local.get $dir) (i32.const 0) (i32.const 1056) (i32.const 8) (i32.const 1) (i32.const 2) (i32.const 0))
