@@ -21,13 +21,15 @@ pub struct Case {
     pub args: &'static [&'static str],
     /// Files that it writes into `/w`.
     pub outputs: &'static [&'static str],
+    /// Empty folders that it needs.
+    pub scratch: &'static [&'static str],
     /// What only the stock command line must be told.
     pub stock_options: &'static [&'static str],
 }
 
 /// A run of a program that writes nothing and reads no folder but `/w`.
 const fn plain(name: &'static str, program: &'static str, args: &'static [&'static str]) -> Case {
-    Case { name, program, data: &[], args, outputs: &[], stock_options: &[] }
+    Case { name, program, data: &[], args, outputs: &[], scratch: &[], stock_options: &[] }
 }
 
 /// Options without which the stock command line refuses WASI 0.3.
@@ -45,6 +47,7 @@ pub const REAL: [Case; 8] = [
     Case {
         data: &[("yosys-share", "/share")],
         outputs: &["out.json", "out.blif", "out.v"],
+        scratch: &["/tmp"],
         ..plain("yosys", "yosys.wasm", &["-q", "-s", "/w/main.ys"])
     },
 ];
@@ -89,9 +92,7 @@ impl Runtimes {
         let metadata: serde_json::Value = serde_json::from_str(&metadata)?;
         let target = PathBuf::from(metadata["target_directory"].as_str().context("cargo names no target directory")?);
         let folder = if profile == "dev" { "debug" } else { profile };
-        let tools = std::env::var_os("WEIR_CACHE").map(PathBuf::from);
-        let home = || PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".cache/weir");
-        let wasmtime = tools.unwrap_or_else(home).join("tools/v/bin/wasmtime");
+        let wasmtime = stock(&tools()).unwrap_or_else(|| tools().join("wasmtime"));
         Ok(Self { weir: target.join(folder).join("weir"), wasmtime, cache: target.join("program-cache") })
     }
 
@@ -118,6 +119,18 @@ impl Runtimes {
     }
 }
 
+/// The folder in which `scripts/tools.sh` installs.
+pub fn tools() -> PathBuf {
+    let home = || PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".cache/weir");
+    std::env::var_os("WEIR_CACHE").map_or_else(home, PathBuf::from).join("tools/v")
+}
+
+/// The program itself: the `wasmtime` on the path of those tools is a script that starts Python first.
+fn stock(tools: &Path) -> Option<PathBuf> {
+    let versions = fs::read_dir(tools.join("lib")).ok()?.flatten();
+    versions.map(|folder| folder.path().join("site-packages/wasmtime_cli/wasmtime")).find(|path| path.exists())
+}
+
 impl Case {
     /// Whether its program was fetched.
     pub fn is_there(&self, root: &Path) -> bool {
@@ -133,6 +146,9 @@ impl Case {
         for (folder, guest) in self.data {
             command.arg("--mount").arg(pair(guest, &programs.join(folder)));
         }
+        for guest in self.scratch {
+            command.arg("--scratch").arg(guest);
+        }
         for name in self.outputs.iter().filter(|_| saved.is_some()) {
             command.arg("--save").arg(pair(&format!("/w/{name}"), &saved.unwrap_or(work).join(name)));
         }
@@ -140,16 +156,21 @@ impl Case {
         command
     }
 
-    /// The run under stock wasmtime, which writes into `work`.
-    pub fn stock(&self, root: &Path, runtimes: &Runtimes, work: &Path) -> Command {
+    /// The run under stock wasmtime, which writes into `work`. Its empty folders are made beside that.
+    pub fn stock(&self, root: &Path, runtimes: &Runtimes, work: &Path) -> Result<Command> {
         let programs = root.join(".programs");
         let mut command = runtimes.stock();
         command.args(self.stock_options).arg("--dir").arg(format!("{}::/w", work.display()));
         for (folder, guest) in self.data {
             command.arg("--dir").arg(format!("{}::{guest}", programs.join(folder).display()));
         }
+        for guest in self.scratch {
+            let folder = work.with_extension(guest.trim_start_matches('/'));
+            fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+            command.arg("--dir").arg(format!("{}::{guest}", folder.display()));
+        }
         command.arg(programs.join(self.program)).args(self.args);
-        command
+        Ok(command)
     }
 
     /// A fresh copy of the inputs in `folder`.
@@ -214,7 +235,7 @@ pub fn differences(root: &Path, runtimes: &Runtimes, case: &Case) -> Result<Vec<
     case.lay_out(root, &stock)?;
     case.lay_out(root, &saved)?;
     let weir_output = process::kept(&mut case.weir(root, runtimes, &mounted, Some(&saved)))?;
-    let stock_output = process::kept(&mut case.stock(root, runtimes, &stock))?;
+    let stock_output = process::kept(&mut case.stock(root, runtimes, &stock)?)?;
 
     let mut found = output_differences(&weir_output, &stock_output);
     for name in case.outputs {

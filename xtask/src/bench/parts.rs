@@ -1,5 +1,6 @@
 //! What is measured: calls, start-up, whole runs, computing.
 
+use super::machine;
 use super::report::{Goal, Part, Report, Row};
 use super::samples::Samples;
 use super::{Bench, write};
@@ -95,9 +96,15 @@ pub fn calls(bench: &Bench<'_>, report: &mut Report) -> Result<()> {
     };
     let rounds = bench.extent.rounds(9, 1);
     let (ours, theirs) = alternate_lines(bench, rounds, &weir, &stock)?;
-    let memcpy = value_of(&ours, "memcpy_4k").map_or(f64::NAN, Samples::median);
-    let mut rows = Vec::new();
-    for (name, weir) in ours.into_iter().filter(|(name, _)| !name.contains('.')) {
+    let copy = bench.root.join("benches/memory-copy.wat");
+    let (our_copy, their_copy) =
+        alternate_lines(bench, rounds, &|| on(bench.runtimes.weir(), &copy), &|| on(bench.runtimes.stock(), &copy))?;
+    let copies = |lines: &Lines| value_of(lines, "memory.copy").cloned().unwrap_or_default();
+    let (our_copy, their_copy) = (copies(&our_copy), copies(&their_copy));
+    let memcpy = our_copy.median();
+    let mut rows =
+        vec![Row { name: "memory.copy of 4 KiB".into(), weir: our_copy, stock: their_copy, goal: Goal::None }];
+    for (name, weir) in ours.into_iter().filter(|(name, _)| !name.contains('.') && name != CPU_TIME) {
         let goal = CALL_GOALS.iter().find(|(other, _)| *other == name).map_or(Goal::None, |(_, goal)| *goal);
         let stock = value_of(&theirs, &name).cloned().unwrap_or_default();
         if AGAINST_MEMCPY.contains(&name.as_str()) {
@@ -109,7 +116,8 @@ pub fn calls(bench: &Bench<'_>, report: &mut Report) -> Result<()> {
     let about = format!(
         "Nanoseconds per call, measured inside the guest (`guests/bench/io.c`): weir with the folder mounted as data, stock wasmtime with the \
          host's folder. {rounds} alternating runs; each gives the median of 15 batches. `readdir_entry` is one of 1,000 entries; `_mounted` is a \
-         file that was mounted, the others are files that the guest wrote."
+         file that was mounted, the others are files that the guest wrote. `memory.copy` is a copy inside a guest \
+         (`benches/memory-copy.wat`), and `memcpy` is that of the C library which the guest was compiled with."
     );
     let commands = vec![process::words(&weir()), process::words(&stock())];
     report.parts.push(Part { title: "Single calls", unit: "ns", about, commands, rows });
@@ -117,6 +125,9 @@ pub fn calls(bench: &Bench<'_>, report: &mut Report) -> Result<()> {
 }
 
 type Lines = Vec<(String, Samples)>;
+
+/// The name of the line with the CPU time of the whole process: the one figure that a busy machine changes little.
+const CPU_TIME: &str = "CPU time of the process";
 
 /// Runs both commands `rounds` times in turn and collects the `name value` lines that they print.
 fn alternate_lines(
@@ -129,9 +140,16 @@ fn alternate_lines(
     bench.timed(weir())?;
     bench.timed(stock())?;
     let (mut ours, mut theirs) = (Lines::new(), Lines::new());
-    for _ in 0..rounds {
-        collect(&bench.timed(weir())?.1, &mut ours);
-        collect(&bench.timed(stock())?.1, &mut theirs);
+    for round in 0..rounds {
+        for turn in 0..2 {
+            let weir_now = (round + turn) % 2 == 0;
+            let before = machine::children_cpu_ms();
+            let (_, output) = bench.timed(if weir_now { weir() } else { stock() })?;
+            let spent = machine::children_cpu_ms() - before;
+            let lines = if weir_now { &mut ours } else { &mut theirs };
+            collect(&output, lines);
+            add(lines, CPU_TIME, spent);
+        }
     }
     Ok((ours, theirs))
 }
@@ -139,20 +157,28 @@ fn alternate_lines(
 fn collect(output: &Output, lines: &mut Lines) {
     for line in String::from_utf8_lossy(&output.stdout).lines() {
         let Some((name, value)) = line.split_once(' ') else { continue };
-        let Ok(value) = value.trim().parse() else { continue };
-        match lines.iter_mut().find(|(other, _)| other == name) {
-            Some((_, samples)) => samples.push(value),
-            None => {
-                let mut samples = Samples::default();
-                samples.push(value);
-                lines.push((name.into(), samples));
-            }
+        if let Ok(value) = value.trim().parse() {
+            add(lines, name, value);
         }
+    }
+}
+
+fn add(lines: &mut Lines, name: &str, value: f64) {
+    if !lines.iter().any(|(other, _)| other == name) {
+        lines.push((name.into(), Samples::default()));
+    }
+    if let Some((_, samples)) = lines.iter_mut().find(|(other, _)| other == name) {
+        samples.push(value);
     }
 }
 
 fn value_of<'a>(lines: &'a Lines, name: &str) -> Option<&'a Samples> {
     lines.iter().find(|(other, _)| other == name).map(|(_, samples)| samples)
+}
+
+fn on(mut command: Command, program: &Path) -> Command {
+    command.arg(program);
+    command
 }
 
 /// A program that prints one line, so that only starting and ending is left.
@@ -170,14 +196,11 @@ pub fn start_up(bench: &Bench<'_>, report: &mut Report) -> Result<()> {
     let folder = bench.folder("start")?;
     let (text, module, compiled) = (folder.join("hello.wat"), folder.join("hello.wasm"), folder.join("hello.cwasm"));
     write(&text, HELLO)?;
-    let tools = bench.runtimes.wasmtime.with_file_name("wasm-tools");
-    process::text(Command::new(tools).arg("parse").arg(&text).arg("-o").arg(&module))?;
+    process::text(
+        Command::new(programs::tools().join("bin/wasm-tools")).arg("parse").arg(&text).arg("-o").arg(&module),
+    )?;
     process::text(Command::new(&bench.runtimes.wasmtime).arg("compile").arg(&module).arg("-o").arg(&compiled))?;
 
-    let on = |mut command: Command, path: &Path| {
-        command.arg(path);
-        command
-    };
     let precompiled = || {
         let mut command = Command::new(&bench.runtimes.wasmtime);
         command.args(["run", "--allow-precompiled"]).arg(&compiled);
@@ -268,13 +291,19 @@ fn whole_run(bench: &Bench<'_>, case: &Case, rounds: usize, commands: &mut Vec<S
     let saved = bench.folder("saved")?;
     let (mut weir, mut stock) = (Samples::default(), Samples::default());
     commands.push(process::words(&case.weir(bench.root, &bench.runtimes, &work, Some(&saved))));
-    commands.push(process::words(&case.stock(bench.root, &bench.runtimes, &work)));
-    for _ in 0..rounds {
-        case.lay_out(bench.root, &work)?;
-        let command = case.weir(bench.root, &bench.runtimes, &work, Some(&saved));
-        weir.push(bench.timed(command)?.0.as_secs_f64() * 1e3);
-        let command = case.stock(bench.root, &bench.runtimes, &work);
-        stock.push(bench.timed(command)?.0.as_secs_f64() * 1e3);
+    commands.push(process::words(&case.stock(bench.root, &bench.runtimes, &work)?));
+    for round in 0..rounds {
+        // Who comes first changes, so that nobody always follows the same neighbour.
+        for turn in 0..2 {
+            case.lay_out(bench.root, &work)?;
+            if (round + turn) % 2 == 0 {
+                let command = case.weir(bench.root, &bench.runtimes, &work, Some(&saved));
+                weir.push(bench.timed(command)?.0.as_secs_f64() * 1e3);
+            } else {
+                let command = case.stock(bench.root, &bench.runtimes, &work)?;
+                stock.push(bench.timed(command)?.0.as_secs_f64() * 1e3);
+            }
+        }
     }
     Ok(Row { name: case.name.into(), weir, stock, goal: NOT_SLOWER })
 }
@@ -286,11 +315,7 @@ pub fn compute(bench: &Bench<'_>, report: &mut Report) -> Result<()> {
         return Ok(());
     };
     println!("computing");
-    let on = |mut command: Command| {
-        command.arg(&guest);
-        command
-    };
-    let (weir, stock) = (|| on(bench.runtimes.weir()), || on(bench.runtimes.stock()));
+    let (weir, stock) = (|| on(bench.runtimes.weir(), &guest), || on(bench.runtimes.stock(), &guest));
     let rounds = bench.extent.rounds(7, 1);
     let (ours, theirs) = alternate_lines(bench, rounds, &weir, &stock)?;
     let mut rows = Vec::new();
