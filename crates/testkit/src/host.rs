@@ -75,7 +75,8 @@ impl InHost {
 
     fn spans(&self, at: u64, count: u64) -> Vec<(usize, usize)> {
         let word = |at: usize| u32::from_le_bytes([0, 1, 2, 3].map(|i| self.memory[at + i])) as usize;
-        (0..count as usize).map(|i| (word(at as usize + i * 8), word(at as usize + i * 8 + 4))).collect()
+        // As many as the shim looks at.
+        (0..count.min(1024) as usize).map(|i| (word(at as usize + i * 8), word(at as usize + i * 8 + 4))).collect()
     }
 
     fn put(&mut self, at: u64, bytes: &[u8]) {
@@ -89,6 +90,10 @@ impl InHost {
     fn descriptor_call(&mut self, name: &str, a: &[u64]) -> Result<bool, Errno> {
         let fd = a.first().copied().unwrap_or_default() as u32;
         let Self { process, memory, .. } = self;
+        if name.starts_with("fd_") {
+            // As in the shim: a descriptor that is not open is said to be so before anything else.
+            process.target(fd)?;
+        }
         match name {
             "fd_advise" => process.fd_advise(fd, a[1], a[2], u8::try_from(a[3]).map_err(|_| Errno::Inval)?)?,
             "fd_allocate" => process.fd_allocate(fd, a[1], a[2])?,
@@ -150,7 +155,10 @@ impl InHost {
     }
 
     fn path_call(&mut self, name: &str, a: &[u64]) -> Result<bool, Errno> {
-        let fd = a[0] as u32;
+        let fd = a[if name == "path_symlink" { 2 } else { 0 }] as u32;
+        if name.starts_with("path_") {
+            self.process.target(fd)?;
+        }
         match name {
             "path_create_directory" => self.process.path_create_directory(fd, &self.path(a[1], a[2])?)?,
             "path_remove_directory" => self.process.path_remove_directory(fd, &self.path(a[1], a[2])?)?,
@@ -165,12 +173,14 @@ impl InHost {
                 self.process.path_filestat_set_times(fd, a[1] as u32, &path, a[4], a[5], a[6] as u16)?;
             }
             "path_link" => {
+                self.process.target(a[4] as u32)?;
                 let (old, new) = (self.path(a[2], a[3])?, self.path(a[5], a[6])?);
                 self.process.path_link(fd, a[1] as u32, &old, a[4] as u32, &new)?;
             }
             "path_open" => {
                 let path = self.path(a[2], a[3])?;
-                let opened = self.process.path_open(fd, a[1] as u32, &path, a[4] as u16, a[5], a[6], a[7] as u16)?;
+                let [open, flags] = [a[4], a[7]].map(|flags| u16::try_from(flags).map_err(|_| Errno::Inval));
+                let opened = self.process.path_open(fd, a[1] as u32, &path, open?, a[5], a[6], flags?)?;
                 self.put_u32(a[8], opened as usize);
             }
             "path_readlink" => {
@@ -180,12 +190,13 @@ impl InHost {
                 self.put_u32(a[5], used);
             }
             "path_rename" => {
+                self.process.target(a[3] as u32)?;
                 let (old, new) = (self.path(a[1], a[2])?, self.path(a[4], a[5])?);
                 self.process.path_rename(fd, &old, a[3] as u32, &new)?;
             }
             "path_symlink" => {
                 let (target, path) = (self.path(a[0], a[1])?, self.path(a[3], a[4])?);
-                self.process.path_symlink(&target, a[2] as u32, &path)?;
+                self.process.path_symlink(&target, fd, &path)?;
             }
             _ => return Ok(false),
         }

@@ -1,8 +1,9 @@
 //! Drivers for tests: every function of WASI 0.1, called by name with raw numbers and pointers, in two
 //! places. [`Linked`] calls into a module that the linker made from a program and the shim, as a real
 //! program would; [`InHost`] calls the same file system compiled for the host. A test written against
-//! [`Wasi`] runs in both.
+//! [`Wasi`] runs in both; [`calls`] says the same calls in words.
 
+pub mod calls;
 mod host;
 mod linked;
 

@@ -3,6 +3,7 @@
 
 use crate::Wasi;
 use std::fmt::Write;
+use std::sync::{Arc, Mutex, PoisonError};
 use weir_engine::{CoreProgram, Live, Program, Run};
 use weir_link::p1::P1_FUNCTIONS;
 use weir_link::{Exit, LinkOptions};
@@ -20,7 +21,7 @@ impl Linked {
     /// # Panics
     /// When it cannot be made: the test is wrong then.
     pub fn new(grants: &Grants, limits: &Limits) -> Self {
-        Self::of_module(&driver("wasi_snapshot_preview1"), grants, limits)
+        Self::of_module("wasi_snapshot_preview1", grants, limits)
     }
 
     /// The same with the functions of `wasi_unstable`.
@@ -28,16 +29,12 @@ impl Linked {
     /// # Panics
     /// When it cannot be made.
     pub fn unstable(grants: &Grants, limits: &Limits) -> Self {
-        Self::of_module(&driver("wasi_unstable"), grants, limits)
+        Self::of_module("wasi_unstable", grants, limits)
     }
 
-    fn of_module(text: &str, grants: &Grants, limits: &Limits) -> Self {
-        let program = Program::from_bytes("driver.wat", text.as_bytes().to_vec()).expect("the driver assembles");
+    fn of_module(module: &'static str, grants: &Grants, limits: &Limits) -> Self {
         let host_dirs = grants.places.iter().any(|place| matches!(place.source, Source::HostDir { .. }));
-        let options =
-            LinkOptions { host_dirs, mounts: true, streams: true, control: true, trace: false, exit: Exit::Host };
-        let link = |bytes: &[u8]| Ok(weir_link::link(bytes, &options).expect("the driver links").bytes);
-        let core = CoreProgram::load(&program, b"", limits, None, link).expect("the linked driver compiles");
+        let core = core(Key { module, host_dirs, fuel: limits.fuel_max.is_some(), time: limits.time_max.is_some() });
         let run = Run { grants, limits, saves: &[], trace: false, discard_output: false };
         Self { live: core.instantiate(&run).expect("the linked driver starts") }
     }
@@ -63,6 +60,44 @@ impl Wasi for Linked {
     fn place(&self) -> &'static str {
         "in a linked module"
     }
+}
+
+/// What makes one compiled driver differ from another.
+#[derive(Clone, Copy, PartialEq)]
+struct Key {
+    module: &'static str,
+    host_dirs: bool,
+    fuel: bool,
+    time: bool,
+}
+
+/// The compiled driver of this kind. Compiling takes far longer than a test, so each is made once.
+fn core(key: Key) -> Arc<CoreProgram> {
+    static MADE: Mutex<Vec<(Key, Arc<CoreProgram>)>> = Mutex::new(Vec::new());
+    let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((_, core)) = made.iter().find(|(known, _)| *known == key) {
+        return Arc::clone(core);
+    }
+    let text = driver(key.module).into_bytes();
+    let program = Program::from_bytes("driver.wat", text).expect("the driver assembles");
+    let options = LinkOptions {
+        host_dirs: key.host_dirs,
+        mounts: true,
+        streams: true,
+        control: true,
+        trace: false,
+        exit: Exit::Host,
+    };
+    let limits = Limits {
+        fuel_max: key.fuel.then_some(u64::MAX),
+        time_max: key.time.then_some(std::time::Duration::MAX),
+        ..Limits::default()
+    };
+    let link = |bytes: &[u8]| Ok(weir_link::link(bytes, &options).expect("the driver links").bytes);
+    let core = CoreProgram::load(&program, b"", &limits, None, link).expect("the linked driver compiles");
+    let core = Arc::new(core);
+    made.push((key, Arc::clone(&core)));
+    core
 }
 
 /// A module that imports every WASI function and exports it.
