@@ -87,6 +87,7 @@ fn printed(output: &Output) -> String {
 /// Not a test of its own: what [`Guest`] starts. Ends the process with the program's code, or with 200
 /// and the error's kind on stderr.
 #[test]
+#[allow(clippy::disallowed_methods, reason = "the exit code is what the parent looks at")]
 fn child() {
     let Ok(path) = std::env::var("WEIR_TEST_PROGRAM") else { return };
     let variable = |name: &str| std::env::var(name).ok();

@@ -250,22 +250,20 @@ impl Port {
 
     /// Writes some bytes as soon as there is room. A run that must end waits here for its end.
     pub fn poll_write(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<Result<usize, Errno>> {
-        loop {
-            ready!(self.poll_ready(context, Direction::Write))?;
-            if bytes.is_empty() {
-                return Poll::Ready(Ok(0));
+        ready!(self.poll_ready(context, Direction::Write))?;
+        if bytes.is_empty() {
+            return Poll::Ready(Ok(0));
+        }
+        match self.write_some(bytes) {
+            Ok(written) => Poll::Ready(Ok(written)),
+            Err(Refused::Errno(Errno::Again)) => {
+                context.waker().wake_by_ref();
+                Poll::Pending
             }
-            match self.write_some(bytes) {
-                Ok(written) => return Poll::Ready(Ok(written)),
-                Err(Refused::Errno(Errno::Again)) => {
-                    context.waker().wake_by_ref();
-                    return Poll::Pending;
-                }
-                Err(Refused::Errno(errno)) => return Poll::Ready(Err(errno)),
-                Err(Refused::Stop(stop)) => {
-                    self.ends.stop(stop);
-                    return Poll::Pending;
-                }
+            Err(Refused::Errno(errno)) => Poll::Ready(Err(errno)),
+            Err(Refused::Stop(stop)) => {
+                self.ends.stop(stop);
+                Poll::Pending
             }
         }
     }
@@ -453,20 +451,18 @@ impl AsyncRead for Port {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<std::io::Result<()>> {
-        loop {
-            ready!(self.poll_ready(context, Direction::Read)).map_err(std::io::Error::other)?;
-            let len = buffer.remaining().min(FILE_BYTES);
-            match Port::read(&mut self, buffer.initialize_unfilled_to(len)) {
-                Ok(read) => {
-                    buffer.advance(read);
-                    return Poll::Ready(Ok(()));
-                }
-                Err(Errno::Again) => {
-                    context.waker().wake_by_ref();
-                    return Poll::Pending;
-                }
-                Err(errno) => return Poll::Ready(Err(std::io::Error::other(errno))),
+        ready!(self.poll_ready(context, Direction::Read)).map_err(std::io::Error::other)?;
+        let len = buffer.remaining().min(FILE_BYTES);
+        match Port::read(&mut self, buffer.initialize_unfilled_to(len)) {
+            Ok(read) => {
+                buffer.advance(read);
+                Poll::Ready(Ok(()))
             }
+            Err(Errno::Again) => {
+                context.waker().wake_by_ref();
+                Poll::Pending
+            }
+            Err(errno) => Poll::Ready(Err(std::io::Error::other(errno))),
         }
     }
 }
