@@ -170,7 +170,7 @@ impl CoreProgram {
         let started = Instant::now();
         let imports = self.imports(&mut store)?;
         let watchdog = store.data().deadline.watch(&self.engine);
-        let instance = Instance::new(&mut store, &self.module, &imports).map_err(|error| explain(&store, error))?;
+        let instance = Instance::new(&mut store, &self.module, &imports).map_err(|error| refused_or(&store, error))?;
         let memory = instance.get_memory(&mut store, "memory");
         let shim_memory = instance.get_memory(&mut store, "weir_memory");
         let state = store.data_mut();
@@ -390,6 +390,14 @@ fn not_granted(import: &wasmtime::ImportType<'_>) -> Error {
         _ => "weir grants WASI alone",
     };
     Error::new(Kind::Import, format!("the program imports `{module}::{name}`, which nobody grants: {why}"))
+}
+
+/// Why no instance could be made: usually because the module asks for more than it may have.
+fn refused_or(store: &Store<RunState>, error: wasmtime::Error) -> Error {
+    match &store.data().limiter.refused {
+        Some(refused) if error.downcast_ref::<Trap>().is_none() => Error::new(Kind::Limit, refused.clone()),
+        _ => explain(store, error),
+    }
 }
 
 /// Why a run stopped, in words.

@@ -10,7 +10,7 @@ pub(crate) mod stdio;
 use crate::error::Stop;
 use crate::state::RunState;
 use memory::{Errno, Failure, Guest, Outcome};
-use wasmtime::{Caller, Error, Func, Store};
+use wasmtime::{Caller, Error, Extern, Func, Memory, Store};
 
 type Call<'a> = Caller<'a, RunState>;
 
@@ -25,11 +25,21 @@ fn answer(outcome: Outcome) -> wasmtime::Result<i32> {
 
 /// Runs `body` on the program's memory and the run's state.
 fn on_memory(call: &mut Call<'_>, body: impl FnOnce(&mut Guest, &mut RunState) -> Outcome) -> wasmtime::Result<i32> {
-    let Some(memory) = call.data().memory else {
+    let Some(memory) = call.data().memory.or_else(|| bind_memories(call).0) else {
         return Err(Error::msg("the program called a WASI function but has no memory"));
     };
     let (bytes, state) = memory.data_and_store_mut(call);
     answer(body(&mut Guest(bytes), state))
+}
+
+/// The memories of a module whose start function calls before its instance was handed to us.
+#[cold]
+fn bind_memories(call: &mut Call<'_>) -> (Option<Memory>, Option<Memory>) {
+    let memory = call.get_export("memory").and_then(Extern::into_memory);
+    let shim_memory = call.get_export("weir_memory").and_then(Extern::into_memory);
+    let state = call.data_mut();
+    (state.memory, state.shim_memory) = (memory, shim_memory);
+    (memory, shim_memory)
 }
 
 fn on_state(call: &mut Call<'_>, body: impl FnOnce(&mut RunState) -> Outcome) -> wasmtime::Result<i32> {
@@ -202,8 +212,12 @@ pub(crate) fn weir_function(store: &mut Store<RunState>, name: &str) -> Option<F
 /// Copies a range of a blob into the program's memory (0) or the shim's (1). Returns the bytes
 /// copied, fewer only at the blob's end, or a negative errno.
 fn blob_read(mut call: Call, blob: u32, offset: u64, memory: u32, at: u32, len: u32) -> wasmtime::Result<i32> {
-    let target = if memory == 0 { call.data().memory } else { call.data().shim_memory };
-    let Some(target) = target else {
+    let state = call.data();
+    let mut memories = (state.memory, state.shim_memory);
+    if memories.0.is_none() {
+        memories = bind_memories(&mut call);
+    }
+    let Some(target) = (if memory == 0 { memories.0 } else { memories.1 }) else {
         return Err(Error::msg("a module asked for mounted data but has no memory for it"));
     };
     let (bytes, state) = target.data_and_store_mut(&mut call);
