@@ -2,7 +2,7 @@
 //! `weir-link` (from the bytes alone) and `weir-engine` (from one run).
 
 use crate::exit::{self, Failure};
-use crate::launch::{launch, open};
+use crate::launch::{function_name, launch, open};
 use crate::options::{GrantOptions, LimitOptions};
 use clap::Args;
 use serde::Serialize;
@@ -10,8 +10,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use weir_engine::{Cache, Format, Program, Run, Trace};
-use weir_link::p1::P1_FUNCTIONS;
+use weir_engine::{Cache, Program, Run, Trace};
 use weir_link::{Inspection, inspect};
 use weir_types::grants::Tier;
 
@@ -166,7 +165,7 @@ fn text(report: &wire::Report) -> String {
 
 /// The report as it is written: field names are stable.
 mod wire {
-    use super::{BTreeMap, Format, Inspection, Observed, P1_FUNCTIONS, Program, Serialize, Trace};
+    use super::{BTreeMap, Inspection, Observed, Program, Serialize, Trace, function_name};
     use weir_link::p1;
 
     #[derive(Serialize)]
@@ -229,7 +228,7 @@ mod wire {
                 .map(|trace| trace.calls.iter().map(|(id, calls)| (function_name(*id), calls.count)).collect())
                 .unwrap_or_default();
             let imports = inspection.imports.iter().map(|import| {
-                let calls = calls.get(import.name.as_str()).copied().filter(|_| p1::is_p1(&import.module));
+                let calls = calls.get(short_name(&import.module, &import.name)).copied();
                 let label = match (calls, import.reachable) {
                     (Some(_), _) => "observed",
                     (None, true) => "possible",
@@ -250,7 +249,7 @@ mod wire {
                 imports: imports.collect(),
                 constant_paths: inspection.paths.iter().map(|path| path.text.clone()).collect(),
                 constant_paths_omitted: inspection.paths_omitted,
-                observed: observed.map(|observed| OneRun::new(observed, program.format())),
+                observed: observed.map(|observed| OneRun::new(observed)),
                 verdict: Verdict {
                     tier: inspection.verdict.tier.name(),
                     why: inspection.verdict.why,
@@ -261,12 +260,9 @@ mod wire {
     }
 
     impl OneRun {
-        fn new(observed: &Observed, format: Format) -> Self {
+        fn new(observed: &Observed) -> Self {
             let Some(trace) = &observed.trace else {
-                let verdict = match format {
-                    Format::Component => "the calls of components are not recorded",
-                    Format::Module => "nothing was recorded",
-                };
+                let verdict = "nothing was recorded";
                 let (exit_code, verdict) = (observed.exit_code, verdict.into());
                 return Self { exit_code, touches: Vec::new(), touches_dropped: 0, verdict };
             };
@@ -286,8 +282,15 @@ mod wire {
         }
     }
 
-    fn function_name(id: u32) -> &'static str {
-        P1_FUNCTIONS.get(id as usize).map_or("?", |function| function.name)
+    /// The name under which a call of this import is recorded; no function has an empty one.
+    fn short_name<'a>(module: &str, name: &'a str) -> &'a str {
+        if p1::is_p1(module) {
+            name
+        } else if module.starts_with("wasi:filesystem/types") {
+            name.strip_prefix("[method]descriptor.").unwrap_or_default()
+        } else {
+            ""
+        }
     }
 
     /// What the run says beyond the bytes: whether its files were its arguments.
@@ -297,12 +300,13 @@ mod wire {
             .touches
             .iter()
             .filter(|(touch, touched)| {
-                let opens = matches!(function_name(touch.function), "path_open" | "path_filestat_get");
+                let opens =
+                    matches!(function_name(touch.function), "path_open" | "path_filestat_get" | "open-at" | "stat-at");
                 touched.errno == 0 && !(opens && named(&touch.path))
             })
             .map(|(touch, _)| touch.path.as_str())
             .collect();
-        let lists = trace.calls.keys().any(|id| function_name(*id) == "fd_readdir");
+        let lists = trace.calls.keys().any(|id| matches!(function_name(*id), "fd_readdir" | "read-directory"));
         match (trace.touches.is_empty(), beyond.first(), lists) {
             (true, ..) => "it touched no path: files play no part in this run".into(),
             (_, None, false) => {

@@ -3,7 +3,8 @@
 
 use crate::exit::Failure;
 use std::path::Path;
-use weir_engine::{Cache, ComponentProgram, CoreProgram, Error, Format, Kind, Outcome, Program, Run};
+use weir_engine::{Cache, ComponentProgram, CoreProgram, Error, Format, Function, Kind, Outcome, Program, Run};
+use weir_link::p1::P1_FUNCTIONS;
 use weir_link::{Exit, LinkOptions};
 use weir_types::grants::{Grants, Source};
 
@@ -51,4 +52,12 @@ fn link_options(grants: &Grants, trace: bool) -> LinkOptions {
 /// The options and the shim by name, for the cache of compiled code.
 fn variant(options: &LinkOptions) -> Vec<u8> {
     format!("{options:?} {}", weir_engine::digest(weir_link::SHIM)).into_bytes()
+}
+
+/// The name of a recorded function.
+pub fn function_name(function: Function) -> &'static str {
+    match function {
+        Function::P1(id) => P1_FUNCTIONS.get(id as usize).map_or("?", |function| function.name),
+        Function::Component(name) => name,
+    }
 }

@@ -1,7 +1,7 @@
 //! `weir run`.
 
 use crate::exit::{self, Failure};
-use crate::launch::{launch, open};
+use crate::launch::{function_name, launch, open};
 use crate::options::{GrantOptions, LimitOptions};
 use clap::Args;
 use std::path::PathBuf;
@@ -88,7 +88,7 @@ fn print_stats(outcome: &Outcome) {
     }
     let Some(trace) = &outcome.trace else { return };
     for (function, calls) in &trace.calls {
-        let name = weir_link::p1::P1_FUNCTIONS.get(*function as usize).map_or("?", |function| function.name);
+        let name = function_name(*function);
         let failed = if calls.failed == 0 { String::new() } else { format!("  ({} failed)", calls.failed) };
         eprintln!("{name:<24} {:10} calls{failed}", calls.count);
     }

@@ -32,7 +32,7 @@ pub use error::{Error, Kind};
 pub use save::Save;
 pub use source::{Format, Program};
 pub use stats::Stats;
-pub use trace::{Calls, Touch, Touched, Trace};
+pub use trace::{Calls, Function, Touch, Touched, Trace};
 
 /// The BLAKE3 digest of `bytes`.
 pub fn digest(bytes: &[u8]) -> weir_types::Digest {

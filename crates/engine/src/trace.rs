@@ -1,6 +1,7 @@
 //! What a program did, call by call: the observed half of `weir inspect` and the call counts of
-//! `--stats`. A program linked for tracing reports each WASI call after it returned, with its raw
-//! arguments; paths are read from the program's memory here. What is kept is bounded.
+//! `--stats`. A core program linked for tracing reports each WASI call after it returned, with its raw
+//! arguments; paths are read from the program's memory here. Of a component, what it does with paths
+//! is recorded where its file tree is served. What is kept is bounded.
 
 use crate::p1::memory::Guest;
 use crate::state::RunState;
@@ -10,12 +11,21 @@ use wasmtime::{Caller, Func, Store};
 /// Different (function, path) pairs kept. Default 100,000; further ones are counted as dropped.
 const TOUCHES_MAX: usize = 100_000;
 
+/// A function that a program called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Function {
+    /// A function of WASI 0.1, by its place in weir-link's table.
+    P1(u32),
+    /// A method of a `wasi:filesystem` descriptor, such as `open-at`.
+    Component(&'static str),
+}
+
 /// The calls of one run.
 #[derive(Clone, Debug, Default)]
 pub struct Trace {
-    /// By function id (see weir-link's table of WASI 0.1 functions): calls, and calls that failed.
-    pub calls: BTreeMap<u32, Calls>,
-    /// By function id, descriptor and path: how often, and the last errno.
+    /// By function: calls, and calls that failed.
+    pub calls: BTreeMap<Function, Calls>,
+    /// By function, descriptor and path: how often, and the last errno.
     pub touches: BTreeMap<Touch, Touched>,
     /// Touches beyond the bound.
     pub dropped: u64,
@@ -33,11 +43,11 @@ pub struct Calls {
 /// A function with the path it was given.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Touch {
-    /// The function's id.
-    pub function: u32,
+    /// The function.
+    pub function: Function,
     /// The path, as the program gave it, relative to the descriptor.
     pub path: String,
-    /// The descriptor that the path starts from.
+    /// The descriptor that the path starts from; `u32::MAX` in a component, where they have no numbers.
     pub descriptor: u32,
 }
 
@@ -54,27 +64,38 @@ pub struct Touched {
 const SLOTS: usize = 9;
 
 impl Trace {
-    fn record(&mut self, guest: Option<&Guest>, function: u32, arguments: &[i64; SLOTS], errno: i32) {
+    fn record(&mut self, guest: Option<&Guest>, id: u32, arguments: &[i64; SLOTS], errno: i32) {
+        self.count(Function::P1(id), errno as u16);
+        let Some(guest) = guest else { return };
+        for (descriptor, at) in path_slots(id).iter().copied() {
+            let argument = |slot: usize| arguments.get(slot).copied().unwrap_or_default() as u32;
+            let Ok(bytes) = guest.slice(argument(at), argument(at + 1).min(65_536)) else { continue };
+            let path = String::from_utf8_lossy(bytes);
+            self.remember(Function::P1(id), &path, descriptor.map_or(u32::MAX, argument), errno as u16);
+        }
+    }
+
+    /// Records a call with a path.
+    pub(crate) fn touch(&mut self, function: Function, path: &str, descriptor: u32, errno: u16) {
+        self.count(function, errno);
+        self.remember(function, path, descriptor, errno);
+    }
+
+    fn count(&mut self, function: Function, errno: u16) {
         let calls = self.calls.entry(function).or_default();
         calls.count += 1;
         calls.failed += u64::from(errno != 0);
-        let Some(guest) = guest else { return };
-        for (descriptor, at) in path_slots(function).iter().copied() {
-            let argument = |slot: usize| arguments.get(slot).copied().unwrap_or_default() as u32;
-            let Ok(bytes) = guest.slice(argument(at), argument(at + 1).min(65_536)) else { continue };
-            let touch = Touch {
-                function,
-                path: String::from_utf8_lossy(bytes).into_owned(),
-                descriptor: descriptor.map_or(u32::MAX, argument),
-            };
-            if self.touches.len() >= TOUCHES_MAX && !self.touches.contains_key(&touch) {
-                self.dropped += 1;
-                continue;
-            }
-            let touched = self.touches.entry(touch).or_default();
-            touched.count += 1;
-            touched.errno = errno as u16;
+    }
+
+    fn remember(&mut self, function: Function, path: &str, descriptor: u32, errno: u16) {
+        let touch = Touch { function, path: path.to_owned(), descriptor };
+        if self.touches.len() >= TOUCHES_MAX && !self.touches.contains_key(&touch) {
+            self.dropped += 1;
+            return;
         }
+        let touched = self.touches.entry(touch).or_default();
+        touched.count += 1;
+        touched.errno = errno;
     }
 }
 

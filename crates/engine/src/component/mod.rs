@@ -22,6 +22,7 @@ use crate::places::Places;
 use crate::save;
 use crate::source::Program;
 use crate::stats::Stats;
+use crate::trace::Trace;
 use state::State;
 use std::path::Path;
 use std::pin::pin;
@@ -165,6 +166,7 @@ impl ComponentProgram {
         let mut store = self.store(run, places)?;
         let deadline = Deadline::new(run.limits.time_max);
         let _watchdog = deadline.watch(&self.engine);
+        store.data().files.lock().trace = run.trace.then(Trace::default);
         let mut stats = self.stats.clone();
         stats.instantiate_time = started.elapsed();
         let started = Instant::now();
@@ -187,11 +189,12 @@ impl ComponentProgram {
         stats.memory_peak = state.limiter.memory_peak();
         (stats.stream_bytes_in, stats.stream_bytes_out) = state.ends.bytes();
         let mut open = state.files.lock();
+        let trace = open.trace.take();
         let blobs = &mut open.tree.platform_mut().blobs;
         (stats.mount_bytes_read, stats.warnings) = (blobs.bytes_read(), std::mem::take(&mut blobs.warnings));
         drop(open);
         stats.fuel_used = run.limits.fuel_max.and_then(|max| Some(max - store.get_fuel().ok()?));
-        Ok(Outcome { exit_code, stats, trace: None })
+        Ok(Outcome { exit_code, stats, trace })
     }
 
     fn store(&self, run: &Run<'_>, places: Places) -> Result<Store<State>, Error> {

@@ -12,6 +12,7 @@ use super::clocks::SharedClock;
 use super::stdio::Ends;
 use crate::blobs::Blobs;
 use crate::places::Places;
+use crate::trace::{Function, Trace};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use wasmtime::component::{HasData, Resource, ResourceTable};
 use wasmtime_wasi::filesystem::{Descriptor as HostDescriptor, WasiFilesystemCtx, WasiFilesystemCtxView};
@@ -63,6 +64,8 @@ impl Platform for HostPlatform {
 pub(crate) struct Open {
     pub tree: Vfs<HostPlatform>,
     nodes: u32,
+    /// What was done with paths, if the run is observed.
+    pub trace: Option<Trace>,
 }
 
 /// The file tree of one run, shared by its descriptors and streams.
@@ -76,7 +79,7 @@ impl Files {
         let blobs = Blobs::new(Image::default(), std::mem::take(&mut places.sources));
         let tree = Vfs::boot(HostPlatform { blobs, clock }, &image)?;
         places.image.preopens = image.preopens;
-        Ok(Self(Arc::new(Mutex::new(Open { tree, nodes: 0 }))))
+        Ok(Self(Arc::new(Mutex::new(Open { tree, nodes: 0, trace: None }))))
     }
 
     /// The tree, for as long as the guard lives. Never held across a wait.
@@ -281,88 +284,118 @@ impl Descriptor {
         self.node.files.lock().tree.stat(self.node.id)
     }
 
+    /// Does something with a path, and records it if the run is observed.
+    fn seen<T>(&self, function: &'static str, path: &str, act: impl FnOnce() -> Result<T, Errno>) -> Result<T, Errno> {
+        let result = act();
+        if let Some(trace) = &mut self.node.files.lock().trace {
+            let errno = result.as_ref().err().map_or(0, |errno| errno.number());
+            trace.touch(Function::Component(function), path, u32::MAX, errno);
+        }
+        result
+    }
+
     pub fn stat_at(&self, follow: bool, path: &str) -> Result<Stat, Errno> {
-        let dir = self.dir()?;
-        check_path(path)?;
-        dir.files.lock().tree.stat_at(dir.id, path, follow)
+        self.seen("stat-at", path, || {
+            let dir = self.dir()?;
+            check_path(path)?;
+            dir.files.lock().tree.stat_at(dir.id, path, follow)
+        })
     }
 
     pub fn set_times_at(&self, follow: bool, path: &str, accessed: SetTime, modified: SetTime) -> Result<(), Errno> {
-        let dir = self.dir()?;
-        check_path(path)?;
-        dir.files.lock().tree.set_times_at(dir.id, path, follow, accessed, modified)
+        self.seen("set-times-at", path, || {
+            let dir = self.dir()?;
+            check_path(path)?;
+            dir.files.lock().tree.set_times_at(dir.id, path, follow, accessed, modified)
+        })
     }
 
     pub fn open_at(&self, follow: bool, path: &str, flags: OpenFlags, asked: Access) -> Result<Self, Errno> {
-        let dir = self.dir()?;
-        check_path(path)?;
-        let OpenFlags { create, directory, exclusive, truncate } = flags;
-        if directory && (create || exclusive || truncate) {
-            return Err(Errno::Inval);
-        }
-        // Creating and cutting are writing; what is opened for nothing is opened for reading.
-        let write = asked.write || create || truncate;
-        let how = OpenHow { follow, create, exclusive: create && exclusive, truncate, directory, write };
-        let mut open = dir.files.lock();
-        let id = open.tree.open_at(dir.id, path, how)?;
-        let kind = open.tree.kind(id);
-        drop(open);
-        let node = Arc::new(dir.files.node(id)?);
-        let kind = kind?;
-        let is_dir = kind == FileType::Directory;
-        let access = Access { read: asked.read || !asked.write, write, mutate: asked.mutate && is_dir, ..asked };
-        Ok(Self { node, kind, access })
+        self.seen("open-at", path, || {
+            let dir = self.dir()?;
+            check_path(path)?;
+            let OpenFlags { create, directory, exclusive, truncate } = flags;
+            if directory && (create || exclusive || truncate) {
+                return Err(Errno::Inval);
+            }
+            // Creating and cutting are writing; what is opened for nothing is opened for reading.
+            let write = asked.write || create || truncate;
+            let how = OpenHow { follow, create, exclusive: create && exclusive, truncate, directory, write };
+            let mut open = dir.files.lock();
+            let id = open.tree.open_at(dir.id, path, how)?;
+            let kind = open.tree.kind(id);
+            drop(open);
+            let node = Arc::new(dir.files.node(id)?);
+            let kind = kind?;
+            let is_dir = kind == FileType::Directory;
+            let access = Access { read: asked.read || !asked.write, write, mutate: asked.mutate && is_dir, ..asked };
+            Ok(Self { node, kind, access })
+        })
     }
 
     pub fn create_dir_at(&self, path: &str) -> Result<(), Errno> {
-        let dir = self.dir()?;
-        check_path(path)?;
-        dir.files.lock().tree.create_dir_at(dir.id, path)
+        self.seen("create-directory-at", path, || {
+            let dir = self.dir()?;
+            check_path(path)?;
+            dir.files.lock().tree.create_dir_at(dir.id, path)
+        })
     }
 
     pub fn remove_dir_at(&self, path: &str) -> Result<(), Errno> {
-        let dir = self.dir()?;
-        check_path(path)?;
-        dir.files.lock().tree.remove_dir_at(dir.id, path)
+        self.seen("remove-directory-at", path, || {
+            let dir = self.dir()?;
+            check_path(path)?;
+            dir.files.lock().tree.remove_dir_at(dir.id, path)
+        })
     }
 
     pub fn unlink_at(&self, path: &str) -> Result<(), Errno> {
-        let dir = self.dir()?;
-        check_path(path)?;
-        dir.files.lock().tree.unlink_at(dir.id, path)
+        self.seen("unlink-file-at", path, || {
+            let dir = self.dir()?;
+            check_path(path)?;
+            dir.files.lock().tree.unlink_at(dir.id, path)
+        })
     }
 
     pub fn symlink_at(&self, target: &str, path: &str) -> Result<(), Errno> {
-        let dir = self.dir()?;
-        // A link to an absolute path could only lead out.
-        check_path(target)?;
-        check_path(path)?;
-        dir.files.lock().tree.symlink_at(target, dir.id, path)
+        self.seen("symlink-at", path, || {
+            let dir = self.dir()?;
+            // A link to an absolute path could only lead out.
+            check_path(target)?;
+            check_path(path)?;
+            dir.files.lock().tree.symlink_at(target, dir.id, path)
+        })
     }
 
     pub fn readlink_at(&self, path: &str) -> Result<String, Errno> {
-        let dir = self.dir()?;
-        check_path(path)?;
-        let mut open = dir.files.lock();
-        let target = open.tree.readlink_at(dir.id, path)?;
-        if target.starts_with('/') { Err(Errno::Perm) } else { Ok(target.to_owned()) }
+        self.seen("readlink-at", path, || {
+            let dir = self.dir()?;
+            check_path(path)?;
+            let mut open = dir.files.lock();
+            let target = open.tree.readlink_at(dir.id, path)?;
+            if target.starts_with('/') { Err(Errno::Perm) } else { Ok(target.to_owned()) }
+        })
     }
 
     pub fn link_at(&self, follow: bool, path: &str, new: &Self, new_path: &str) -> Result<(), Errno> {
-        let (old_dir, new_dir) = (self.dir()?, new.dir()?);
-        if follow {
-            return Err(Errno::Inval);
-        }
-        check_path(path)?;
-        check_path(new_path)?;
-        old_dir.files.lock().tree.link_at(old_dir.id, path, false, new_dir.id, new_path)
+        self.seen("link-at", path, || {
+            let (old_dir, new_dir) = (self.dir()?, new.dir()?);
+            if follow {
+                return Err(Errno::Inval);
+            }
+            check_path(path)?;
+            check_path(new_path)?;
+            old_dir.files.lock().tree.link_at(old_dir.id, path, false, new_dir.id, new_path)
+        })
     }
 
     pub fn rename_at(&self, path: &str, new: &Self, new_path: &str) -> Result<(), Errno> {
-        let (old_dir, new_dir) = (self.dir()?, new.dir()?);
-        check_path(path)?;
-        check_path(new_path)?;
-        old_dir.files.lock().tree.rename_at(old_dir.id, path, new_dir.id, new_path)
+        self.seen("rename-at", path, || {
+            let (old_dir, new_dir) = (self.dir()?, new.dir()?);
+            check_path(path)?;
+            check_path(new_path)?;
+            old_dir.files.lock().tree.rename_at(old_dir.id, path, new_dir.id, new_path)
+        })
     }
 
     pub fn is_same(&self, other: &Self) -> Result<bool, Errno> {
@@ -370,8 +403,10 @@ impl Descriptor {
     }
 
     pub fn listing(&self) -> Result<Listing, Errno> {
-        self.dir()?;
-        Ok(Listing { node: self.node.clone(), cookie: 0 })
+        self.seen("read-directory", ".", || {
+            self.dir()?;
+            Ok(Listing { node: self.node.clone(), cookie: 0 })
+        })
     }
 }
 
