@@ -87,9 +87,13 @@ pub fn bless(root: &Path, filters: &[&str]) -> Result<bool> {
 }
 
 fn format(root: &Path) -> Result<Tally> {
-    let mut right = process::shown(process::cargo(root).args(["fmt", "--all", "--check"]))?;
+    let mut right = process::shown(process::cargo(root).args(["fmt", "--all", "--", "--check", "--color=never"]))?;
     for manifest in manifests_outside(root)? {
-        right &= process::shown(process::cargo(root).args(["fmt", "--check", "--manifest-path"]).arg(manifest))?;
+        right &= process::shown(process::cargo(root).args(["fmt", "--manifest-path"]).arg(manifest).args([
+            "--",
+            "--check",
+            "--color=never",
+        ]))?;
     }
     if !right {
         println!("format: run `cargo fmt --all` (and with --manifest-path for guests)");

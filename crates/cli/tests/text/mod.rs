@@ -26,7 +26,8 @@ fn squeeze(line: &str) -> String {
     let mut out = String::new();
     for c in line.chars() {
         let part_of_number = (c == '#' || c == '.') && out.ends_with('#');
-        if !part_of_number && !(c == ' ' && out.ends_with(' ')) {
+        let part_of_gap = c == ' ' && out.ends_with(' ');
+        if !part_of_number && !part_of_gap {
             out.push(c);
         }
     }
