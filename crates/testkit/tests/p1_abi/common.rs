@@ -1,5 +1,6 @@
 //! The two places with equal trees, and what tests of several subjects need.
 
+use proptest::test_runner::Config;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -128,4 +129,10 @@ pub fn text(path: &Path) -> String {
 /// Bytes that differ from place to place.
 pub fn pattern(len: usize) -> Vec<u8> {
     (0..len as u64).map(|at| (at.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8).collect()
+}
+
+/// Random cases: so many in every run, what `PROPTEST_CASES` says where that is set.
+pub fn cases(usual: u32) -> Config {
+    let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(usual);
+    Config { cases, failure_persistence: None, ..Config::default() }
 }

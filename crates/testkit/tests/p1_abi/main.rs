@@ -2,14 +2,17 @@
 //! files is said once and runs in both places, in a linked module under the engine and in the host over
 //! the same file system; what only the engine serves runs in a linked module.
 
+mod calls;
 mod common;
 mod differential;
 mod escapes;
 mod files;
 mod host_dirs;
+mod hostile;
 mod layouts;
 mod limits;
 mod mounts;
+mod odd;
 mod paths;
 mod pointers;
 mod poll;
