@@ -27,6 +27,12 @@ pub(crate) fn context(dirs: &[HostDir]) -> Result<Option<WasiP1Ctx>, Error> {
     }
     let mut builder = WasiCtxBuilder::new();
     builder.allow_blocking_current_thread(true);
+    grant(&mut builder, dirs)?;
+    Ok(Some(builder.build_p1()))
+}
+
+/// Opens the granted directories as preopened ones of `builder`, in their order.
+pub(crate) fn grant(builder: &mut WasiCtxBuilder, dirs: &[HostDir]) -> Result<(), Error> {
     for dir in dirs {
         let permissions = if dir.read_only { FsPerms::ReadOnly } else { FsPerms::ReadWrite };
         builder.preopened_dir(&dir.host, &dir.guest, permissions).map_err(|error| {
@@ -37,7 +43,7 @@ pub(crate) fn context(dirs: &[HostDir]) -> Result<Option<WasiP1Ctx>, Error> {
             )
         })?;
     }
-    Ok(Some(builder.build_p1()))
+    Ok(())
 }
 
 /// The functions of WASI 0.1 on the granted directories.

@@ -7,13 +7,14 @@ use super::random::Generators;
 use super::stdio::Ends;
 use crate::core::Run;
 use crate::error::{Error, Kind};
+use crate::host_dirs;
 use crate::limiter::Limiter;
 use crate::places::Places;
 use std::sync::Arc;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::filesystem::{WasiFilesystemCtxView, WasiFilesystemView as _};
 use wasmtime_wasi::sockets::{WasiSocketsCtxView, WasiSocketsView as _};
-use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
+use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 use weir_vfs::image::Preopen;
 
@@ -43,16 +44,7 @@ impl State {
         builder.args(&grants.args).envs(&grants.env);
         builder.allow_blocking_current_thread(true);
         reach.apply(&mut builder);
-        for dir in &places.host_dirs {
-            let permissions = if dir.read_only { FsPerms::ReadOnly } else { FsPerms::ReadWrite };
-            builder.preopened_dir(&dir.host, &dir.guest, permissions).map_err(|error| {
-                Error::caused(
-                    Kind::Grant,
-                    format!("cannot open the directory {} for --host-dir {}", dir.host, dir.guest),
-                    error,
-                )
-            })?;
-        }
+        host_dirs::grant(&mut builder, &places.host_dirs)?;
         let files = Files::boot(&mut places, clock.clone()).map_err(|errno| {
             Error::new(Kind::Grant, format!("the granted files do not make a file system: {errno}"))
         })?;
