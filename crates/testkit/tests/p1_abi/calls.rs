@@ -156,7 +156,7 @@ impl Choices<'_> {
         match self.below(34) {
             0 => ("fd_advise", vec![fd, self.offset(), self.offset(), self.below(8)]),
             1 => ("fd_allocate", vec![fd, self.offset(), self.offset()]),
-            2 if fd < 3 || fd > 5 || self.below(8) == 0 => ("fd_close", vec![fd]),
+            2 if !(3..=5).contains(&fd) || self.below(8) == 0 => ("fd_close", vec![fd]),
             3 => ("fd_datasync", vec![fd]),
             4 => ("fd_fdstat_get", vec![fd, OUT]),
             5 => ("fd_fdstat_set_flags", vec![fd, self.one_of(&[0, 1, 4, 31, 32])]),
@@ -169,7 +169,7 @@ impl Choices<'_> {
             10 => ("fd_prestat_get", vec![fd, OUT]),
             11 => ("fd_prestat_dir_name", vec![fd, DATA, self.below(4)]),
             12 | 13 => ("fd_readdir", vec![fd, DATA, self.below(200), self.below(9), OUT]),
-            14 if fd < 3 || fd > 5 => ("fd_renumber", vec![fd, self.fd()]),
+            14 if !(3..=5).contains(&fd) => ("fd_renumber", vec![fd, self.fd()]),
             15 => ("fd_seek", vec![fd, self.offset(), self.below(4), OUT]),
             16 => ("fd_sync", vec![fd]),
             17 => ("fd_tell", vec![fd, OUT]),
