@@ -249,7 +249,7 @@ mod wire {
                 imports: imports.collect(),
                 constant_paths: inspection.paths.iter().map(|path| path.text.clone()).collect(),
                 constant_paths_omitted: inspection.paths_omitted,
-                observed: observed.map(|observed| OneRun::new(observed)),
+                observed: observed.map(OneRun::new),
                 verdict: Verdict {
                     tier: inspection.verdict.tier.name(),
                     why: inspection.verdict.why,

@@ -63,7 +63,15 @@ pub mod hostdir {
             modified: u64,
             flags: u32,
         ) -> u32;
-        pub safe fn path_link(fd: u32, lookup: u32, path: u32, len: u32, new_fd: u32, new_path: u32, new_len: u32) -> u32;
+        pub safe fn path_link(
+            fd: u32,
+            lookup: u32,
+            path: u32,
+            len: u32,
+            new_fd: u32,
+            new_path: u32,
+            new_len: u32,
+        ) -> u32;
         pub safe fn path_open(
             fd: u32,
             lookup: u32,
@@ -106,12 +114,8 @@ mod window {
 
     const NOTHING: BlobId = BlobId(u32::MAX);
 
-    static WINDOW: Single<Window> = Single(UnsafeCell::new(Window {
-        blob: NOTHING,
-        start: 0,
-        held: 0,
-        last: (NOTHING, 0),
-    }));
+    static WINDOW: Single<Window> =
+        Single(UnsafeCell::new(Window { blob: NOTHING, start: 0, held: 0, last: (NOTHING, 0) }));
 
     /// Apart from the rest, so that the module does not carry its zeros.
     static HELD: Single<[u8; BYTES]> = Single(UnsafeCell::new([0; BYTES]));

@@ -17,7 +17,7 @@ const SUBSCRIPTION_BYTES: usize = 48;
 const EVENT_BYTES: u32 = 32;
 /// Subscriptions of one call at most.
 const SUBSCRIPTIONS_MAX: u32 = 16_384;
-/// Marks the clock that ends a call at once; no program uses a tag that it does not know about.
+/// What a subscription waits for.
 const TAG_CLOCK: u8 = 0;
 const TAG_READ: u8 = 1;
 const TAG_WRITE: u8 = 2;
