@@ -53,6 +53,9 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     for warning in &outcome.stats.warnings {
         eprintln!("weir: warning: {warning}");
     }
+    if outcome.exit_code != 0 && !saves.is_empty() {
+        eprintln!("weir: nothing was saved: the program ended with exit code {}", outcome.exit_code);
+    }
     if options.stats {
         print_stats(&outcome);
     }

@@ -96,11 +96,11 @@ impl CoreProgram {
         let started = Instant::now();
         if let Some(module) = cache.and_then(|cache| from_cache(cache, &key, &engine)) {
             stats.cache_hit = true;
-            stats.load_time = started.elapsed();
+            stats.load_time = program.open_time() + started.elapsed();
             return Ok(Self { engine, module, stats });
         }
         let bytes = program.bytes()?;
-        stats.load_time = started.elapsed();
+        stats.load_time = program.open_time() + started.elapsed();
         let started = Instant::now();
         let linked = link(bytes)?;
         stats.link_time = started.elapsed();

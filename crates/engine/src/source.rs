@@ -8,6 +8,7 @@ use crate::error::{Error, Kind};
 use std::cell::OnceCell;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 use weir_types::Digest;
 
 /// Bytes of a program at most: wasmparser's limit for one module.
@@ -31,6 +32,7 @@ pub struct Program {
     format: Format,
     digest: Digest,
     bytes: OnceCell<Vec<u8>>,
+    open_time: Duration,
 }
 
 impl Program {
@@ -39,13 +41,15 @@ impl Program {
     /// # Errors
     /// The file is missing, unreadable, too large, or neither WebAssembly nor its text.
     pub fn open(path: &Path, notes: Option<&Path>) -> Result<Self, Error> {
+        let started = Instant::now();
         let meta = fs::metadata(path).map_err(|error| unreadable(path, &error))?;
         if meta.is_dir() {
             return Err(Error::new(Kind::Program, format!("{} is a directory, not a program", path.display())));
         }
         let noted = notes.filter(|_| meta.is_file() && meta.len() >= NOTE_BYTES_MIN);
         if let Some((digest, format)) = noted.and_then(|folder| recall(folder, path)) {
-            return Ok(Self { path: path.into(), format, digest, bytes: OnceCell::new() });
+            let open_time = started.elapsed();
+            return Ok(Self { path: path.into(), format, digest, bytes: OnceCell::new(), open_time });
         }
         let bytes = read(path)?;
         let format = format_of(path, &bytes)?;
@@ -53,7 +57,8 @@ impl Program {
         if let Some(folder) = noted {
             note(folder, path, &digest, format);
         }
-        Ok(Self { path: path.into(), format, digest, bytes: OnceCell::from(bytes) })
+        let open_time = started.elapsed();
+        Ok(Self { path: path.into(), format, digest, bytes: OnceCell::from(bytes), open_time })
     }
 
     /// A program from memory; `name` stands for it in messages.
@@ -65,7 +70,7 @@ impl Program {
         let bytes = assemble(&path, bytes)?;
         let format = format_of(&path, &bytes)?;
         let digest = Digest(*blake3::hash(&bytes).as_bytes());
-        Ok(Self { path, format, digest, bytes: OnceCell::from(bytes) })
+        Ok(Self { path, format, digest, bytes: OnceCell::from(bytes), open_time: Duration::ZERO })
     }
 
     /// The path it was opened by.
@@ -76,6 +81,11 @@ impl Program {
     /// Module or component.
     pub fn format(&self) -> Format {
         self.format
+    }
+
+    /// What it took to read it and find its digest.
+    pub(crate) fn open_time(&self) -> Duration {
+        self.open_time
     }
 
     /// The BLAKE3 digest of its bytes.

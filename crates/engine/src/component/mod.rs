@@ -80,7 +80,7 @@ impl ComponentProgram {
             return Ok(hit);
         }
         let bytes = program.bytes()?;
-        let mut stats = Stats { load_time: started.elapsed(), ..Stats::default() };
+        let mut stats = Stats { load_time: program.open_time() + started.elapsed(), ..Stats::default() };
         let started = Instant::now();
         let compile = |engine: &Engine| engine.precompile_component(bytes);
         // The names of WASI 0.3 are the usual sign; a program may also use asynchronous functions of its own.
@@ -122,7 +122,7 @@ impl ComponentProgram {
             cache.forget(&key);
             return None;
         };
-        let stats = Stats { cache_hit: true, load_time: started.elapsed(), ..Stats::default() };
+        let stats = Stats { cache_hit: true, load_time: program.open_time() + started.elapsed(), ..Stats::default() };
         Some(Self { engine: engine.clone(), component, stats })
     }
 
