@@ -1,5 +1,6 @@
 //! Copying code: instructions are read, checked and copied byte for byte; only the function
-//! indices in `call`, `return_call` and `ref.func` are written anew.
+//! indices in `call`, `return_call` and `ref.func` are written anew. An index that took more bytes
+//! than it needs keeps them, so that the copy can be copied back to the very bytes it was made from.
 //!
 //! The program keeps its own indices of everything but functions, so this is all that linking
 //! changes in its code, and any instruction that the parser knows comes through untouched. Every
@@ -36,17 +37,35 @@ impl FunctionMap {
     }
 }
 
+impl Renumber for FunctionMap {
+    fn renumber(&self, function: u32) -> Option<u32> {
+        self.get(function)
+    }
+
+    fn count(&self) -> u32 {
+        self.count
+    }
+}
+
+/// New function indices for old ones.
+pub(crate) trait Renumber {
+    /// The new index of a function.
+    fn renumber(&self, function: u32) -> Option<u32>;
+    /// How many functions there are.
+    fn count(&self) -> u32;
+}
+
 /// Copies instructions with new function indices.
-pub(crate) struct Copier<'m> {
+pub(crate) struct Copier<'m, M = FunctionMap> {
     bytes: &'m [u8],
-    functions: &'m FunctionMap,
+    functions: &'m M,
     checker: Checker,
     allocations: OperatorsReaderAllocations,
     scratch: Vec<u8>,
 }
 
-impl<'m> Copier<'m> {
-    pub fn new(bytes: &'m [u8], counts: Counts, functions: &'m FunctionMap) -> Copier<'m> {
+impl<'m, M: Renumber> Copier<'m, M> {
+    pub fn new(bytes: &'m [u8], counts: Counts, functions: &'m M) -> Copier<'m, M> {
         Copier {
             bytes,
             functions,
@@ -85,7 +104,8 @@ impl<'m> Copier<'m> {
 
     /// The new index of a function.
     pub fn function(&self, function: u32, offset: usize) -> Result<u32, LinkError> {
-        self.functions.get(function).ok_or_else(|| out_of_bounds("function", function, self.functions.count, offset))
+        let count = self.functions.count();
+        self.functions.renumber(function).ok_or_else(|| out_of_bounds("function", function, count, offset))
     }
 
     /// Holds the type indices inside of a reference type against the program's types.
@@ -121,8 +141,9 @@ impl<'m> Copier<'m> {
                     if new != function {
                         // These three instructions are one byte and the index.
                         out.extend_from_slice(slice(self.bytes, copied, at + 1)?);
-                        new.encode(out);
                         copied = operators.original_position();
+                        let padded = copied - at - 1 > leb_bytes(function);
+                        write_index(new, if padded { copied - at - 1 } else { 0 }, out);
                     }
                     self.checker.found = Found::Nothing;
                 }
@@ -140,6 +161,24 @@ impl<'m> Copier<'m> {
             Found::OutOfBounds { what, index, count } => Err(out_of_bounds(what, index, count, offset)),
             _ => Ok(()),
         }
+    }
+}
+
+/// Bytes of a number in LEB128, without padding.
+pub(crate) fn leb_bytes(value: u32) -> usize {
+    (32 - (value | 1).leading_zeros() as usize).div_ceil(7)
+}
+
+/// Writes an index in at least `width` bytes.
+fn write_index(value: u32, width: usize, out: &mut Vec<u8>) {
+    let width = width.min(5);
+    let start = out.len();
+    value.encode(out);
+    while out.len() - start < width {
+        if let Some(last) = out.last_mut() {
+            *last |= 0x80;
+        }
+        out.push(0);
     }
 }
 

@@ -25,6 +25,12 @@ pub use link::{
 /// The module name of the functions through which the shim reaches the program's memory. Calls to
 /// them are replaced by instructions.
 pub const PROGRAM: &str = "weir:program";
+/// The module name of the functions through which the shim reaches the data segment of a pack. Calls to
+/// them are replaced by instructions.
+pub const PACK: &str = "weir:pack";
+/// The module name of the function that decompresses a chunk of a pack. Calls to it become calls to one of
+/// the shim's decompressors.
+pub const CODEC: &str = "weir:codec";
 /// The module name of the narrow imports that a linked module may have besides WASI's own.
 pub const WEIR: &str = "weir";
 /// The module name of the WASI functions for real directories of the host.

@@ -132,6 +132,11 @@ impl Content {
         self.size
     }
 
+    /// The blob that the file begins with, and where in it.
+    pub(crate) fn base(&self) -> Option<(BlobId, u64)> {
+        self.base.map(|base| (base.blob, base.offset))
+    }
+
     /// What this file is charged with.
     pub(crate) fn charge(&self) -> u64 {
         self.chunks.charge()

@@ -114,6 +114,19 @@ impl fmt::Display for ImageError {
 impl core::error::Error for ImageError {}
 
 impl Image {
+    /// Lays another image over this one: its quota, its nodes behind those that are here, and its preopened
+    /// directories in place of those of the same names.
+    pub fn lay_over(&mut self, over: Image) {
+        self.quota = over.quota;
+        self.nodes.extend(over.nodes);
+        for preopen in over.preopens {
+            match self.preopens.iter_mut().find(|known| known.name == preopen.name) {
+                Some(known) => *known = preopen,
+                None => self.preopens.push(preopen),
+            }
+        }
+    }
+
     /// The bytes of this image.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Writer(Vec::from(IMAGE_MAGIC));

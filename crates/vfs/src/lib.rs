@@ -7,6 +7,7 @@
 //! - [`Vfs`] is the tree: operations on nodes and on paths relative to a directory node.
 //! - [`p1::Process`] is a descriptor table over it with the file-system functions of WASI 0.1.
 //! - [`image`] is the form in which a tree is handed over: the boot image and directory listings.
+//! - [`pack`] is the form in which a whole tree with its bytes lies inside a module.
 //! - [`Platform`] and [`Memory`] are all that it needs from outside.
 //!
 //! What it refuses: host paths, IO, clocks of its own, unsafe code, panics, unbounded recursion and
@@ -32,6 +33,7 @@ mod directory;
 mod errno;
 pub mod image;
 pub mod p1;
+pub mod pack;
 mod platform;
 mod vfs;
 

@@ -113,6 +113,15 @@ pub trait Platform {
     /// Whatever kept the bytes from being read; the program sees it.
     fn blob_load(&mut self, blob: BlobId, offset: u64, out: &mut [u8]) -> Result<usize, Errno>;
 
+    /// Told that a file which begins with the bytes of `blob` from `offset` is about to be opened.
+    ///
+    /// # Errors
+    /// Those bytes cannot be had, and the program should know before it has a descriptor.
+    fn blob_open(&mut self, blob: BlobId, offset: u64) -> Result<(), Errno> {
+        let _ = (blob, offset);
+        Ok(())
+    }
+
     /// Where the hashing of names starts. A host that serves several programs gives a random number,
     /// so that no program can prepare names that collide.
     fn hash_seed(&mut self) -> u64 {

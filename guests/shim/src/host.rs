@@ -3,13 +3,20 @@
 //! at run time, `hostdir` for directories of the host; a linked module that was granted neither does
 //! not import them.
 
+use crate::packed;
 use crate::program::Program;
+use alloc::vec::Vec;
+use weir_vfs::pack::{Place, place};
 use weir_vfs::{BlobId, Errno, Platform};
 
 /// Standard functions that the shim passes on with the program's own pointers.
 pub mod wasi {
     #[link(wasm_import_module = "wasi_snapshot_preview1")]
     unsafe extern "C" {
+        pub safe fn args_get(array: u32, buffer: u32) -> u32;
+        pub safe fn args_sizes_get(count: u32, size: u32) -> u32;
+        pub safe fn environ_get(array: u32, buffer: u32) -> u32;
+        pub safe fn environ_sizes_get(count: u32, size: u32) -> u32;
         pub safe fn clock_time_get(clock: u32, precision: u64, out: u32) -> u32;
         pub safe fn fd_read(fd: u32, iovs: u32, count: u32, out: u32) -> u32;
         pub safe fn fd_write(fd: u32, iovs: u32, count: u32, out: u32) -> u32;
@@ -182,15 +189,53 @@ impl Platform for Inside {
 
     #[inline]
     fn blob_read(&mut self, blob: BlobId, offset: u64, _: &mut Program, at: usize, len: usize) -> Result<usize, Errno> {
-        if len <= SMALL_BYTES {
-            return window::read(blob, offset, at as u32, len);
+        match place(blob) {
+            Place::Host if len <= SMALL_BYTES => window::read(blob, offset, at as u32, len),
+            Place::Host => read(blob, offset, 0, at as u32, len),
+            Place::Segment(start) => packed::read_program(start.wrapping_add(offset), at as u32, len),
+            Place::Chunks => packed::read_chunked_program(offset, at as u32, len),
+            Place::Pruned => Err(Errno::Io),
         }
-        read(blob, offset, 0, at as u32, len)
     }
 
     fn blob_load(&mut self, blob: BlobId, offset: u64, out: &mut [u8]) -> Result<usize, Errno> {
-        read(blob, offset, 1, out.as_mut_ptr() as u32, out.len())
+        match place(blob) {
+            Place::Host => read(blob, offset, 1, out.as_mut_ptr() as u32, out.len()),
+            Place::Segment(start) => packed::read_shim(start.wrapping_add(offset), out),
+            Place::Chunks => packed::read_chunked_shim(offset, out),
+            Place::Pruned => Err(Errno::Io),
+        }
     }
+
+    fn blob_open(&mut self, blob: BlobId, offset: u64) -> Result<(), Errno> {
+        if place(blob) == Place::Pruned {
+            packed::complain_of_pruned(offset);
+            return Err(Errno::Io);
+        }
+        Ok(())
+    }
+}
+
+/// Writes a message to stderr. The standard import takes it from the program's memory, so the beginning
+/// of that is put back afterwards; a program with less memory than the message gets none.
+pub fn complain(parts: &[&str]) {
+    const MESSAGE: u32 = 16;
+    let mut message = Vec::from([0; MESSAGE as usize]);
+    for part in parts {
+        message.extend_from_slice(part.as_bytes());
+    }
+    let len = message.len() as u32 - MESSAGE;
+    message[..4].copy_from_slice(&MESSAGE.to_le_bytes());
+    message[4..8].copy_from_slice(&len.to_le_bytes());
+    if !Program.holds(message.len() as u64) {
+        return;
+    }
+    let mut kept = Vec::from([0; MESSAGE as usize]);
+    kept.resize(message.len(), 0);
+    Program.copy_in(0, &mut kept);
+    Program.copy_out(0, &message);
+    wasi::fd_write(2, 0, 1, 8);
+    Program.copy_out(0, &kept);
 }
 
 #[inline]

@@ -13,7 +13,9 @@ extern crate alloc;
 
 mod abi;
 mod control;
+mod entry;
 mod host;
+mod packed;
 mod poll;
 mod program;
 mod state;

@@ -1,10 +1,11 @@
 //! The one process of the module: booted at the first call, then the same for every call.
 
 use crate::host::{Inside, weir};
+use crate::packed;
 use alloc::vec::Vec;
 use core::cell::UnsafeCell;
 use weir_vfs::Errno;
-use weir_vfs::image::Image;
+use weir_vfs::image::{Image, ImageError};
 use weir_vfs::p1::Process;
 
 /// State of the module.
@@ -37,24 +38,37 @@ fn boot(process: &mut Option<Process<Inside>>) -> &mut Process<Inside> {
     process.insert(booted)
 }
 
-/// The boot image: blob 0. Without the import there is none, and the program has its streams only.
+/// What the module carries, and over it what the host gives as blob 0. Without either there is no tree,
+/// and the program has its streams only.
 fn image() -> Image {
+    let of_pack = packed::is_pack().then(|| packed::image().ok().and_then(|bytes| Image::decode(&bytes).ok()));
+    let mut image = match of_pack {
+        None => Image::default(),
+        Some(Some(image)) => image,
+        // A damaged pack.
+        Some(None) => core::arch::wasm32::unreachable(),
+    };
+    match host_image() {
+        None => {}
+        Some(Ok(over)) => image.lay_over(over),
+        Some(Err(_)) => core::arch::wasm32::unreachable(),
+    }
+    image
+}
+
+fn host_image() -> Option<Result<Image, ImageError>> {
     let mut bytes: Vec<u8> = Vec::new();
     loop {
         let start = bytes.len();
         bytes.resize(start + 16_384, 0);
         let at = bytes[start..].as_mut_ptr() as u32;
         match weir::blob_read(0, start as u64, 1, at, 16_384) {
-            read if read < 0 => return Image::default(),
+            read if read < 0 => return None,
             read => bytes.truncate(start + read as usize),
         }
         if bytes.len() == start {
-            break;
+            return Some(Image::decode(&bytes));
         }
-    }
-    match Image::decode(&bytes) {
-        Ok(image) => image,
-        Err(_) => core::arch::wasm32::unreachable(),
     }
 }
 

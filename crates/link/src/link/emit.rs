@@ -46,10 +46,12 @@ pub(crate) fn emit(mut plan: Plan<'_>) -> Result<Linked, LinkError> {
     let mut report = plan.report.clone();
     report.remaining = plan.remaining();
     report.linked_bytes = bytes.len() as u64;
+    limits::check("bytes with its files", bytes.len(), limits::PROGRAM_BYTES_MAX)?;
+    let functions = plan.functions.clone();
     if let Some(unwind) = &mut report.unwind {
         unwind.catches_all = catches_all;
     }
-    Ok(Linked { bytes, report })
+    Ok(Linked { bytes, report, functions })
 }
 
 /// Names that linking adds must be free.
@@ -118,7 +120,8 @@ impl<'p, 'a> Emitter<'p, 'a> {
     fn new(plan: &'p Plan<'a>) -> Emitter<'p, 'a> {
         let shim_bytes = plan.shim.as_ref().map_or(0, |shim| shim.module.bytes.len());
         // Little grows beyond the two inputs; the rest is for indices that need one byte more.
-        let room = plan.program.bytes.len() + shim_bytes + plan.program.bytes.len() / 64 + 4096;
+        let carried = plan.carry.map_or(0, |carry| carry.segment.len());
+        let room = plan.program.bytes.len() + carried + shim_bytes + plan.program.bytes.len() / 64 + 4096;
         let mut out = Vec::with_capacity(room);
         out.extend_from_slice(&Module::HEADER);
         Emitter {
@@ -165,9 +168,10 @@ impl<'p, 'a> Emitter<'p, 'a> {
         check("globals", counts.globals, 1 + of_shim(|shim| shim.counts.globals), limits::GLOBALS_MAX)?;
         let exports = plan.program.exports.len() + plan.added_exports().len();
         limits::check("exports", exports, limits::EXPORTS_MAX)?;
+        let carried = u32::from(plan.carry.is_some());
         let segments = 2 + of_shim(|shim| shim.counts.elements);
         check("element segments", counts.elements, segments, limits::ELEMENT_SEGMENTS_MAX)?;
-        check("data segments", counts.data, of_shim(|shim| shim.counts.data), limits::DATA_SEGMENTS_MAX)
+        check("data segments", counts.data, carried + of_shim(|shim| shim.counts.data), limits::DATA_SEGMENTS_MAX)
     }
 
     /// A section whose items are partly copied bytes.
@@ -439,8 +443,9 @@ impl<'p, 'a> Emitter<'p, 'a> {
     fn data_count(&mut self) {
         let of_program = self.plan.program.data_count;
         let of_shim = self.plan.shim.as_ref().and_then(|shim| shim.module.data_count);
-        if of_program.is_some() || of_shim.is_some() {
-            let added = self.plan.shim.as_ref().map_or(0, |shim| shim.module.counts.data);
+        let carried = u32::from(self.plan.carry.is_some());
+        if of_program.is_some() || of_shim.is_some() || carried > 0 {
+            let added = carried + self.plan.shim.as_ref().map_or(0, |shim| shim.module.counts.data);
             let count = of_program.unwrap_or(self.plan.program.counts.data) + added;
             append(&wasm_encoder::DataCountSection { count }, false, &mut self.out);
         }
@@ -481,12 +486,19 @@ impl<'p, 'a> Emitter<'p, 'a> {
                 self.copier.expression(offset_expr.get_binary_reader(), &mut offset)?;
             }
         }
-        let (added, of_shim) = match &mut self.shim {
+        let (mut added, mut of_shim) = match &mut self.shim {
             Some(shim) => shim.data()?,
             None => (0, Vec::new()),
         };
+        let mut carried: &[u8] = &[];
+        if let Some(carry) = self.plan.carry {
+            // A passive segment is this kind, its length, and its bytes.
+            1u32.encode(&mut of_shim);
+            carry.segment.len().encode(&mut of_shim);
+            (added, carried) = (added + 1, carry.segment);
+        }
         let items = &self.plan.program.data_items;
-        self.raw_section(11, items.count + added, &[self.plan.program.raw(items), &of_shim]);
+        self.raw_section(11, items.count + added, &[self.plan.program.raw(items), &of_shim, carried]);
         Ok(())
     }
 }

@@ -13,9 +13,11 @@ mod shim_code;
 
 pub use options::{DroppedSection, Exit, LinkOptions, LinkReport, Linked, RemainingImport, Unwind};
 
+use crate::code::FunctionMap;
 use crate::error::{LinkError, LinkErrorKind};
 use crate::limits;
 use crate::module::Module;
+pub(crate) use plan::Carry;
 use plan::{Plan, needs_shim, p1_imports};
 use shim::Shim;
 use wasmparser::{Parser, TypeRef, Validator, WasmFeatures};
@@ -42,18 +44,28 @@ pub fn link_with_shim(program: &[u8], shim: &[u8], options: &LinkOptions) -> Res
 ///
 /// As [`link_with_shim`].
 pub fn link_unvalidated_with_shim(program: &[u8], shim: &[u8], options: &LinkOptions) -> Result<Linked, LinkError> {
+    link_carrying(program, shim, options, None)
+}
+
+/// Links a program with a shim and what a pack carries.
+pub(crate) fn link_carrying(
+    program: &[u8],
+    shim: &[u8],
+    options: &LinkOptions,
+    carry: Option<Carry<'_>>,
+) -> Result<Linked, LinkError> {
     check_header(program)?;
     let module = Module::parse(program)?;
     refuse_object_file(&module)?;
     let imports = p1_imports(&module)?;
-    let shim = if needs_shim(&imports) { Some(Shim::parse(shim)?) } else { None };
+    let shim = if needs_shim(&imports) || carry.is_some() { Some(Shim::parse(shim)?) } else { None };
     let any = imports.iter().any(Option::is_some);
     let exits = imports.iter().flatten().any(|(_, function, _)| !function.returns_errno);
     let renames = imports.iter().flatten().any(|(_, _, unstable)| *unstable);
     let unwinds = options.exit == Exit::Unwind && exits;
     let traces = options.trace && any;
     if shim.is_some() || traces || unwinds || renames {
-        emit::emit(Plan::new(module, imports, shim, *options)?)
+        emit::emit(Plan::new(module, imports, shim, *options, carry)?)
     } else {
         Ok(unchanged(&module))
     }
@@ -104,5 +116,10 @@ fn unchanged(module: &Module<'_>) -> Linked {
     });
     let report =
         LinkReport { remaining: remaining.collect(), program_bytes: size, linked_bytes: size, ..LinkReport::default() };
-    Linked { bytes: module.bytes.to_vec(), report }
+    let functions = FunctionMap {
+        imports: (0..module.imported.functions).collect(),
+        defined: module.imported.functions,
+        count: module.counts.functions,
+    };
+    Linked { bytes: module.bytes.to_vec(), report, functions }
 }

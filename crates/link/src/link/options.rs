@@ -1,5 +1,7 @@
 //! What linking is asked to do and what it reports.
 
+use crate::code::FunctionMap;
+
 /// What to link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LinkOptions {
@@ -54,6 +56,8 @@ pub struct Linked {
     pub bytes: Vec<u8>,
     /// What was done.
     pub report: LinkReport,
+    /// Where the program's functions are now.
+    pub(crate) functions: FunctionMap,
 }
 
 /// What linking did.

@@ -13,10 +13,11 @@ use crate::code::FunctionMap;
 use crate::error::{LinkError, LinkErrorKind, MemoryProblem};
 use crate::module::{Module, signature_of};
 use crate::p1::{self, P1Function, Signature};
-use crate::{EXIT_GLOBAL, HOST_DIRECTORIES, MEMORY_EXPORT, PROGRAM, WEIR};
+use crate::{CODEC, EXIT_GLOBAL, HOST_DIRECTORIES, MEMORY_EXPORT, PACK, PROGRAM, WEIR};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use wasm_encoder::{Instruction, MemArg, ValType};
 use wasmparser::{ExternalKind, TypeRef};
+use weir_vfs::pack::Codec;
 
 /// `badf`, for descriptors that cannot exist because nothing was granted.
 const ERRNO_BADF: i32 = 8;
@@ -63,6 +64,19 @@ pub(crate) enum Callee {
     /// A few instructions in place of the call, and a function that does the same where the
     /// address of the import is taken.
     Inline { instructions: Vec<Instruction<'static>>, function: Option<u32> },
+    /// Another function of the shim, by its index there.
+    Own(u32),
+}
+
+/// What a pack carries beside program and shim.
+#[derive(Clone, Copy)]
+pub(crate) struct Carry<'a> {
+    /// The bytes of the passive data segment.
+    pub segment: &'a [u8],
+    /// The codec of its chunks.
+    pub codec: Codec,
+    /// Whether arguments and variables are added to those of the host.
+    pub entry: bool,
 }
 
 /// The types of the result: the program's, then those that are added.
@@ -105,6 +119,7 @@ pub(crate) struct Plan<'a> {
     pub program: Module<'a>,
     pub shim: Option<Shim<'a>>,
     pub options: LinkOptions,
+    pub carry: Option<Carry<'a>>,
     pub types: TypePool,
     pub uses: Vec<Use>,
     /// The new index of each function import of the program that stays one.
@@ -131,7 +146,7 @@ pub(crate) type P1Imports = Vec<Option<(u32, &'static P1Function, bool)>>;
 pub(crate) fn p1_imports(program: &Module<'_>) -> Result<P1Imports, LinkError> {
     for (offset, import) in &program.imports {
         let (module, name) = (import.module.to_owned(), import.name.to_owned());
-        if [WEIR, PROGRAM, HOST_DIRECTORIES].contains(&import.module) {
+        if [WEIR, PROGRAM, PACK, CODEC, HOST_DIRECTORIES].contains(&import.module) {
             return Err(LinkError::at(LinkErrorKind::ReservedModule { module, name }, *offset));
         }
         if p1::is_p1(import.module) && !matches!(import.ty, TypeRef::Func(_) | TypeRef::FuncExact(_)) {
@@ -175,6 +190,7 @@ impl<'a> Plan<'a> {
         p1: P1Imports,
         shim: Option<Shim<'a>>,
         options: LinkOptions,
+        carry: Option<Carry<'a>>,
     ) -> Result<Plan<'a>, LinkError> {
         let mut plan = Plan {
             types: TypePool::new(&program),
@@ -195,6 +211,7 @@ impl<'a> Plan<'a> {
             program,
             shim,
             options,
+            carry,
         };
         plan.check_memory()?;
         plan.choose_uses(&p1)?;
@@ -253,7 +270,9 @@ impl<'a> Plan<'a> {
             if old.is_none() && unstable && function.differs_in_unstable {
                 return Err(LinkError::at(LinkErrorKind::UnstableLayout { name: function.name.into() }, offset));
             }
-            self.uses.push(match old.or_else(|| exported(function.name)) {
+            let entry = self.carry.is_some_and(|carry| carry.entry);
+            let added = if entry { exported(&format!("entry:{}", function.name)) } else { None };
+            self.uses.push(match added.or(old).or_else(|| exported(function.name)) {
                 Some(served) => Use::Shim { id, function: served },
                 None => Use::Host { id },
             });
@@ -278,6 +297,7 @@ impl<'a> Plan<'a> {
         if self.options.control {
             roots.extend(shim.exports.iter().filter(|(name, _)| name.starts_with("weir_")).map(|(_, at)| *at));
         }
+        roots.extend(codec_of(shim, self.carry)?);
         shim.need(roots)?;
         let defined = shim.needed.functions.iter().filter(|at| **at >= shim.module.imported.functions).count();
         self.report.shim_functions = (defined as u32, shim.module.function_items.count);
@@ -363,6 +383,11 @@ impl<'a> Plan<'a> {
                     let instructions = memory_access(import.name, &signature, self.report.shim_memory.unwrap_or(1))?;
                     Callee::Inline { instructions, function: None }
                 }
+                PACK => Callee::Inline { instructions: self.pack_access(import.name, &signature)?, function: None },
+                CODEC => match self.shim.as_ref().map_or(Ok(None), |shim| codec_of(shim, self.carry))? {
+                    Some(function) => Callee::Own(function),
+                    None => Callee::Inline { instructions: stub(&signature, 0)?, function: None },
+                },
                 p1::SNAPSHOT if import.name == "proc_exit" && self.options.exit == Exit::Unwind => {
                     Callee::Inline { instructions: Vec::new(), function: None }
                 }
@@ -396,6 +421,33 @@ impl<'a> Plan<'a> {
             WEIR if name.starts_with("stream_") && !self.options.streams => Some(ERRNO_BADF),
             _ => None,
         }
+    }
+
+    /// The instructions that do what a function of `weir:pack` does, on the segment of a pack; without one
+    /// they do nothing, and the shim asks for its size first.
+    fn pack_access(&self, name: &str, signature: &Signature) -> Result<Vec<Instruction<'static>>, LinkError> {
+        use ValType::I32;
+        let shim_memory = self.report.shim_memory.unwrap_or(1);
+        let (mem, params, results): (_, &[ValType], &[ValType]) = match name {
+            "size" => (0, &[], &[I32]),
+            "init_program" => (0, &[I32; 3], &[]),
+            "init_shim" => (shim_memory, &[I32; 3], &[]),
+            _ => return Err(LinkError::shim(format!("it imports `{PACK}.{name}`, which does not exist"))),
+        };
+        let expected = Signature::new(params, results);
+        if *signature != expected {
+            return Err(LinkError::shim(format!("it imports `{PACK}.{name}` as {signature}, not as {expected}")));
+        }
+        match self.carry {
+            Some(carry) if name == "size" => Ok(vec![Instruction::I32Const(carry.segment.len() as i32)]),
+            Some(_) => Ok(vec![Instruction::MemoryInit { mem, data_index: self.carried_data() }]),
+            None => stub(signature, 0),
+        }
+    }
+
+    /// The index of the pack's data segment.
+    fn carried_data(&self) -> u32 {
+        self.program.counts.data + self.shim.as_ref().map_or(0, |shim| shim.module.counts.data)
     }
 
     /// Lists the functions that linking adds.
@@ -576,6 +628,14 @@ impl<'a> Plan<'a> {
     pub fn drop_section(&mut self, name: &str, bytes: usize, reason: &'static str) {
         self.report.dropped.push(DroppedSection { name: name.into(), bytes: bytes as u64, reason });
     }
+}
+
+/// The function of the shim that decompresses the chunks of a pack.
+fn codec_of(shim: &Shim<'_>, carry: Option<Carry<'_>>) -> Result<Option<u32>, LinkError> {
+    let Some(Carry { codec: codec @ (Codec::Lz4 | Codec::Zstd), .. }) = carry else { return Ok(None) };
+    let name = format!("codec:{}", codec.name());
+    let function = shim.exports.get(name.as_str()).copied();
+    function.map(Some).ok_or_else(|| LinkError::shim(format!("it does not export `{name}`")))
 }
 
 /// Until the exit function has an index, a call to it is an inline of nothing.

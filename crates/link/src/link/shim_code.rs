@@ -204,6 +204,7 @@ impl Reencode for ShimCode<'_, '_> {
     fn function_index(&mut self, function: u32) -> Reencoded<u32> {
         match self.plan.shim_imports.get(&function) {
             Some(Callee::Function(index)) | Some(Callee::Inline { function: Some(index), .. }) => Ok(*index),
+            Some(Callee::Own(function)) => look_up(&self.plan.shim_functions, "function", *function),
             _ => look_up(&self.plan.shim_functions, "function", function),
         }
     }

@@ -88,7 +88,18 @@ impl<P: Platform> Vfs<P> {
             _ if how.directory => Err(Errno::Notdir),
             _ if (how.write || how.truncate) && self.is_read_only(node) => Err(Errno::Rofs),
             FileType::File if how.truncate => self.set_size(node, 0).map(|()| node),
-            FileType::File | FileType::Stream => Ok(node),
+            FileType::File => self.check_there(node).map(|()| node),
+            FileType::Stream => Ok(node),
+        }
+    }
+
+    /// Asks whether the bytes behind a file can be had at all, before the program counts on them.
+    fn check_there(&mut self, node: NodeId) -> Result<(), Errno> {
+        match &self.node(node)?.kind {
+            Kind::File(content) => {
+                content.base().map_or(Ok(()), |(blob, offset)| self.platform.blob_open(blob, offset))
+            }
+            _ => Ok(()),
         }
     }
 
