@@ -21,6 +21,8 @@ pub const TRAP: u8 = 244;
 pub const LIMIT: u8 = 245;
 /// Results could not be saved.
 pub const SAVE: u8 = 246;
+/// The store or a registry failed.
+pub const REGISTRY: u8 = 247;
 /// weir or the machine failed.
 pub const INTERNAL: u8 = 249;
 /// The reader of the output has gone: as if SIGPIPE had ended the program, and as quiet.
@@ -37,8 +39,18 @@ Exit codes:
   244  the program trapped
   245  the program met a limit
   246  results could not be saved
+  247  the store or a registry failed
   249  weir or the machine failed
   141  the reader of the output has gone (nothing is printed)";
+
+/// Lets everybody read a file that was made aside, as far as the user's mask allows it for new files.
+///
+/// # Errors
+/// The disk fails.
+pub fn readable_by_all(file: &std::fs::File) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    file.set_permissions(std::fs::Permissions::from_mode(0o644))
+}
 
 /// A failure of weir, ready to be printed.
 #[derive(Debug)]
@@ -56,6 +68,16 @@ impl Failure {
     /// A program that cannot be linked or inspected.
     pub fn program(message: impl Display) -> Self {
         Self { code: PROGRAM, message: message.to_string() }
+    }
+
+    /// Results that cannot be written.
+    pub fn save(message: impl Display) -> Self {
+        Self { code: SAVE, message: message.to_string() }
+    }
+
+    /// A store or a registry that fails.
+    pub fn registry(message: impl Display) -> Self {
+        Self { code: REGISTRY, message: message.to_string() }
     }
 
     /// Prints what went wrong and gives the exit code.

@@ -108,7 +108,7 @@ fn observe(options: &Options, program: &Program, cache: Option<&Cache>) -> Resul
     let args = std::iter::once(name).chain(options.args.iter().cloned()).collect();
     let (grants, saves) = options.grants.collect(args)?;
     let limits = options.limits.collect();
-    let run = Run { grants: &grants, limits: &limits, saves: &saves, trace: true, discard_output: true };
+    let run = Run { grants: &grants, limits: &limits, saves: &saves, trace: true, discard_output: true, carried: None };
     let outcome = launch(program, &run, cache)?;
     for warning in &outcome.stats.warnings {
         eprintln!("weir: warning: {warning}");

@@ -21,17 +21,102 @@ pub fn open(path: &Path, cache: Option<&Cache>) -> Result<Program, Failure> {
 /// # Errors
 /// Whatever keeps it from starting or ending by itself.
 pub fn launch(program: &Program, run: &Run<'_>, cache: Option<&Cache>) -> Result<Outcome, Failure> {
-    match program.format() {
-        Format::Module => {
+    let manifest = packed::manifest(program)?;
+    match (program.format(), &manifest) {
+        (Format::Module, Some(manifest)) if packed::needs_more(manifest, run) => {
+            let carried = packed::carried(manifest)?;
+            let run = Run { carried: Some(&carried), ..*run };
+            let options = link_options(run.grants, run.trace);
+            let variant = [variant(&options).as_slice(), b" pack"].concat();
+            let core = CoreProgram::load(program, &variant, run.limits, cache, |bytes| {
+                packed::link(bytes, &options).map_err(|error| failed(program, &error))
+            })?;
+            Ok(core.run(&run)?)
+        }
+        (Format::Module, _) => {
             let options = link_options(run.grants, run.trace);
             let core = CoreProgram::load(program, &variant(&options), run.limits, cache, |bytes| {
-                let linked = weir_link::link(bytes, &options)
-                    .map_err(|error| Error::new(Kind::Program, format!("{}: {error}", program.path().display())))?;
+                let linked = weir_link::link(bytes, &options).map_err(|error| failed(program, &error))?;
                 Ok(linked.bytes)
             })?;
             Ok(core.run(run)?)
         }
-        Format::Component => Ok(ComponentProgram::load(program, run.limits, cache)?.run(run)?),
+        (Format::Component, manifest) => {
+            if manifest.is_some() {
+                packed::refuse_grants(program, run)?;
+            }
+            Ok(ComponentProgram::load(program, run.limits, cache)?.run(run)?)
+        }
+    }
+}
+
+fn failed(program: &Program, error: &dyn std::fmt::Display) -> Error {
+    Error::new(Kind::Program, format!("{}: {error}", program.path().display()))
+}
+
+/// Packs: when they run as they are, and when they are linked anew.
+mod packed {
+    use super::{Failure, Program, Run};
+    use weir_engine::Carried;
+    use weir_link::LinkOptions;
+    use weir_link::pack::{MANIFEST_SECTION, Manifest, Pack, PackError};
+    use weir_store::Store;
+    use weir_types::Digest;
+    use weir_types::limits::Limits;
+
+    /// What a program says of itself if it is a pack.
+    pub fn manifest(program: &Program) -> Result<Option<Manifest>, Failure> {
+        let Some(section) = program.custom_section(MANIFEST_SECTION)? else { return Ok(None) };
+        let named = |error: PackError| Failure::program(format!("{}: {error}", program.path().display()));
+        Manifest::decode(&section).map(Some).map_err(named)
+    }
+
+    /// Whether a run hands over what the pack as it is has no way in for.
+    pub fn needs_more(manifest: &Manifest, run: &Run<'_>) -> bool {
+        let default = Limits::default();
+        !manifest.references.is_empty()
+            || !run.grants.places.is_empty()
+            || !run.saves.is_empty()
+            || run.trace
+            || run.limits.files != default.files
+    }
+
+    /// What the pack brings along; its blobs have to be in the store.
+    pub fn carried(manifest: &Manifest) -> Result<Carried, Failure> {
+        let mut carried = Carried { preopens: manifest.preopens.clone(), references: Vec::new() };
+        if manifest.references.is_empty() {
+            return Ok(carried);
+        }
+        let store = Store::of_user().map_err(Failure::registry)?;
+        for (digest, size) in &manifest.references {
+            let parsed = Digest::from_hex(digest);
+            let path = parsed.map_or(Ok(None), |digest| store.find(&digest)).map_err(Failure::registry)?;
+            let missing = || {
+                Failure::grant(format!(
+                    "the pack names a file of {size} bytes that is not in the store ({digest}): \
+                     `weir pull` the pack from its registry, or pack it again"
+                ))
+            };
+            carried.references.push(path.ok_or_else(missing)?);
+        }
+        Ok(carried)
+    }
+
+    /// The module that serves the run.
+    pub fn link(bytes: &[u8], options: &LinkOptions) -> Result<Vec<u8>, PackError> {
+        let pack = Pack::open(bytes)?.ok_or_else(|| PackError::damaged("it is no pack"))?;
+        Ok(pack.link(options)?.bytes)
+    }
+
+    /// A component's files are its own: it has no import through which others could come.
+    pub fn refuse_grants(program: &Program, run: &Run<'_>) -> Result<(), Failure> {
+        let place = run.grants.places.first().map(|place| place.guest.as_str());
+        let Some(guest) = place.or(run.saves.first().map(|save| save.guest.as_str())) else { return Ok(()) };
+        Err(Failure::grant(format!(
+            "{}: {guest} cannot be granted: this pack is a component, which imports no files; \
+             `weir unpack` it and run its program with --mount",
+            program.path().display()
+        )))
     }
 }
 

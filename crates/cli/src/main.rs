@@ -4,7 +4,10 @@ mod exit;
 mod inspect;
 mod launch;
 mod options;
+mod pack;
 mod run;
+mod trace;
+mod unpack;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -24,6 +27,9 @@ struct Weir {
 enum Command {
     Run(run::Options),
     Inspect(inspect::Options),
+    Trace(trace::Options),
+    Pack(pack::Options),
+    Unpack(unpack::Options),
 }
 
 fn main() -> ExitCode {
@@ -39,6 +45,9 @@ fn main() -> ExitCode {
     match weir.command {
         Command::Run(options) => run::run(&options),
         Command::Inspect(options) => inspect::run(&options),
+        Command::Trace(options) => trace::run(&options),
+        Command::Pack(options) => pack::run(&options),
+        Command::Unpack(options) => unpack::run(&options),
     }
     .unwrap_or_else(|failure| failure.report())
 }

@@ -136,7 +136,8 @@ impl LimitOptions {
     }
 }
 
-fn pair(text: &str) -> Result<(String, String), String> {
+/// A path inside and one outside.
+pub fn pair(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some(("", _)) => Err("the part before `=` is empty: write the path inside, for example /data=./data".into()),
         Some((guest, host)) => Ok((guest.into(), host.into())),
@@ -152,7 +153,8 @@ fn host_dir(host: &str) -> Source {
     Source::HostDir { host: host.into(), read_only }
 }
 
-fn variable(text: &str) -> Result<(String, String), String> {
+/// A variable with its value.
+pub fn variable(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some(("", _)) | None if text.is_empty() || text.starts_with('=') => Err("the variable has no name".into()),
         Some((name, value)) => Ok((name.into(), value.into())),

@@ -48,7 +48,14 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     let cache = Cache::of_user();
     let program = open(&options.program, cache.as_ref())?;
     crate::inspect::check_tier(&program, options.grants.tier)?;
-    let run = Run { grants: &grants, limits: &limits, saves: &saves, trace: options.stats, discard_output: false };
+    let run = Run {
+        grants: &grants,
+        limits: &limits,
+        saves: &saves,
+        trace: options.stats,
+        discard_output: false,
+        carried: None,
+    };
     let outcome = launch(&program, &run, cache.as_ref())?;
     for warning in &outcome.stats.warnings {
         eprintln!("weir: warning: {warning}");
@@ -63,7 +70,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
 }
 
 /// The program's code as the operating system takes it: eight bits, and never 0 for a failure.
-fn exit_code(code: u32) -> ExitCode {
+pub fn exit_code(code: u32) -> ExitCode {
     match (code, code as u8) {
         (0, _) => ExitCode::SUCCESS,
         (_, 0) => ExitCode::FAILURE,

@@ -12,9 +12,11 @@ use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags};
 use std::collections::VecDeque;
 use std::fs::{self, Metadata};
+use std::ops::Range;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use weir_vfs::image::{Image, ListingEntry, NodeKind, encode_listing};
+use weir_vfs::pack::REFERENCES;
 use weir_vfs::{BlobId, Times};
 
 /// Bytes of one kept chunk: sixteen small pages cost one system call instead of sixteen.
@@ -74,6 +76,8 @@ impl Source {
 #[derive(Debug)]
 pub(crate) struct Blobs {
     blobs: Vec<Source>,
+    /// Blobs named by a pack; their numbers begin at [`REFERENCES`].
+    references: Range<u32>,
     kept: VecDeque<(u32, usize)>,
     open: VecDeque<u32>,
     bytes_read: u64,
@@ -82,11 +86,14 @@ pub(crate) struct Blobs {
 }
 
 impl Blobs {
-    /// Blob 0 is `image`, then come `sources`.
-    pub fn new(image: Image, sources: Vec<Source>) -> Self {
+    /// Blob 0 is `image`, then come `sources`; `references` have numbers of their own.
+    pub fn new(image: Image, sources: Vec<Source>, references: Vec<Source>) -> Self {
         let mut blobs = vec![Source(Kind::Bytes(image.encode()))];
         blobs.extend(sources);
-        Self { blobs, kept: VecDeque::new(), open: VecDeque::new(), bytes_read: 0, warnings: Vec::new() }
+        let start = blobs.len() as u32;
+        blobs.extend(references);
+        let references = start..blobs.len() as u32;
+        Self { blobs, references, kept: VecDeque::new(), open: VecDeque::new(), bytes_read: 0, warnings: Vec::new() }
     }
 
     /// Bytes read from the host's files so far.
@@ -99,6 +106,13 @@ impl Blobs {
     /// # Errors
     /// The host's errno, `Io` for a file that changed, `Badf` for a blob that there is not.
     pub fn read(&mut self, blob: u32, offset: u64, out: &mut [u8]) -> Result<usize, Errno> {
+        let blob = match blob.checked_sub(REFERENCES) {
+            None => blob,
+            Some(number) => {
+                let place = self.references.start.checked_add(number).filter(|place| self.references.contains(place));
+                place.ok_or(Errno::Badf)?
+            }
+        };
         match &mut self.blobs.get_mut(blob as usize).ok_or(Errno::Badf)?.0 {
             Kind::Bytes(bytes) => Ok(copy_from(bytes, offset, out)),
             Kind::Listing(path) => {
@@ -295,7 +309,7 @@ mod tests {
     use super::*;
 
     fn blobs(source: Source) -> Blobs {
-        Blobs::new(Image::default(), vec![source])
+        Blobs::new(Image::default(), vec![source], Vec::new())
     }
 
     #[test]

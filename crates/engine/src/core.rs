@@ -19,6 +19,7 @@ use crate::source::Program;
 use crate::state::RunState;
 use crate::stats::Stats;
 use crate::trace::Trace;
+use std::path::PathBuf;
 use std::time::Instant;
 use wasmtime::{
     Config, Engine, Extern, Func, Instance, Module, OptLevel, Store, Trap, TypedFunc, Val, ValType, WasmBacktrace,
@@ -42,6 +43,17 @@ pub struct Run<'a> {
     pub trace: bool,
     /// Throw away what the program writes to stdout and stderr.
     pub discard_output: bool,
+    /// What the program carries inside it, if it is a pack that was linked anew for this run.
+    pub carried: Option<&'a Carried>,
+}
+
+/// What a pack brings into a run besides its code.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Carried {
+    /// The names of the directories that it opens for the program.
+    pub preopens: Vec<String>,
+    /// The blobs that it names, by number: where they are on disk. They have been verified.
+    pub references: Vec<PathBuf>,
 }
 
 /// How a run ended.
@@ -165,7 +177,7 @@ impl CoreProgram {
     /// A grant cannot be honoured, an import is not granted, or the module's start function fails.
     pub fn instantiate(&self, run: &Run<'_>) -> Result<Live, Error> {
         save::check_targets(run.saves)?;
-        let places = Places::plan(run.grants, run.saves, run.limits)?;
+        let places = Places::plan(run)?;
         let mut store = self.store(run, places)?;
         let started = Instant::now();
         let imports = self.imports(&mut store)?;
@@ -189,7 +201,7 @@ impl CoreProgram {
             args: nul_terminated(args.iter().cloned())?,
             env: nul_terminated(env.iter().map(|(name, value)| format!("{name}={value}")))?,
             streams: Streams::new(places.streams, run.limits.output_max, run.discard_output),
-            blobs: Blobs::new(places.image, places.sources),
+            blobs: Blobs::new(places.image, places.sources, places.references),
             clock: Clock::new(*clock),
             random: Random::new(*random),
             deadline: Deadline::new(run.limits.time_max),

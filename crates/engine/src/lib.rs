@@ -24,15 +24,17 @@ mod source;
 mod state;
 mod stats;
 mod trace;
+mod uses;
 
 pub use cache::Cache;
 pub use component::ComponentProgram;
-pub use core::{CoreProgram, Live, Outcome, Run};
+pub use core::{Carried, CoreProgram, Live, Outcome, Run};
 pub use error::{Error, Kind};
 pub use save::Save;
 pub use source::{Format, Program};
 pub use stats::Stats;
 pub use trace::{Calls, Function, Touch, Touched, Trace};
+pub use uses::{PathUse, Uses};
 
 /// The BLAKE3 digest of `bytes`.
 pub fn digest(bytes: &[u8]) -> weir_types::Digest {

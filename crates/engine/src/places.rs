@@ -6,13 +6,13 @@
 //! order. File grants (and `--save` targets) that lie in none of them add a preopened `/` at the end.
 
 use crate::blobs::{Source as BlobSource, directory_times};
+use crate::core::{Carried, Run};
 use crate::error::{Error, Kind};
 use crate::host_dirs::{self, HostDir};
 use crate::save::Save;
 use std::fs;
 use std::path::{Path, PathBuf};
-use weir_types::grants::{Grants, Place, Source};
-use weir_types::limits::Limits;
+use weir_types::grants::{Place, Source};
 use weir_vfs::image::{BootNode, Image, NodeKind, Preopen, PreopenTarget};
 use weir_vfs::{BlobId, StreamId, Times};
 
@@ -26,6 +26,8 @@ pub(crate) struct Places {
     pub image: Image,
     /// The blobs that the image names, by number from 1 (0 is the image itself).
     pub sources: Vec<BlobSource>,
+    /// The blobs that a pack names, by number from [`REFERENCES`](weir_vfs::pack::REFERENCES).
+    pub references: Vec<BlobSource>,
     /// The mapped streams, by number from [`FIRST_STREAM`]; `None` is stdin and stdout.
     pub streams: Vec<Option<PathBuf>>,
     /// The real directories.
@@ -37,9 +39,12 @@ impl Places {
     ///
     /// # Errors
     /// A host path is missing or of the wrong kind, a path inside is impossible or given twice.
-    pub fn plan(grants: &Grants, saves: &[Save], limits: &Limits) -> Result<Self, Error> {
+    pub fn plan(run: &Run<'_>) -> Result<Self, Error> {
+        let Run { grants, saves, limits, carried, .. } = run;
         let image = Image { quota: limits.files, ..Image::default() };
-        let mut places = Self { image, sources: Vec::new(), streams: Vec::new(), host_dirs: Vec::new() };
+        let (sources, streams, host_dirs) = Default::default();
+        let references = references(*carried)?;
+        let mut places = Self { image, sources, references, streams, host_dirs };
         let mut outside: Vec<String> = Vec::new();
         let mut opened: Vec<String> = Vec::new();
         for place in &grants.places {
@@ -55,7 +60,11 @@ impl Places {
                 Added::File => outside.push(path),
             }
         }
-        for save in saves {
+        // What a pack opens is there already, and a place of the run may be laid over it.
+        for preopen in carried.iter().flat_map(|carried| &carried.preopens) {
+            opened.push(tree_path(preopen)?);
+        }
+        for save in *saves {
             let path = tree_path(&save.guest)?;
             places.prepare_save(save, &path, &opened)?;
             outside.push(path);
@@ -146,6 +155,16 @@ impl Places {
     }
 }
 
+fn references(carried: Option<&Carried>) -> Result<Vec<BlobSource>, Error> {
+    let open = |path: &PathBuf| {
+        let meta = fs::metadata(path).map_err(|error| {
+            Error::new(Kind::Grant, format!("{}: {error}: a file of the pack is gone from the store", path.display()))
+        })?;
+        Ok(BlobSource::file(path.clone(), &meta))
+    };
+    carried.iter().flat_map(|carried| &carried.references).map(open).collect()
+}
+
 enum Added {
     Directory(PreopenTarget),
     File,
@@ -192,9 +211,19 @@ fn check_stream(place: &Place, host: &Path) -> Result<(), Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use weir_types::grants::Grants;
+    use weir_types::limits::Limits;
 
     fn plan(places: Vec<Place>, saves: &[Save]) -> Result<Places, Error> {
-        Places::plan(&Grants { places, ..Grants::default() }, saves, &Limits::default())
+        let (grants, limits) = (Grants { places, ..Grants::default() }, Limits::default());
+        Places::plan(&Run {
+            grants: &grants,
+            limits: &limits,
+            saves,
+            trace: false,
+            discard_output: false,
+            carried: None,
+        })
     }
 
     fn place(guest: &str, source: Source) -> Place {

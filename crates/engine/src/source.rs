@@ -7,6 +7,7 @@ use crate::cache::Seen;
 use crate::error::{Error, Kind};
 use std::cell::OnceCell;
 use std::fs;
+use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use weir_types::Digest;
@@ -93,6 +94,19 @@ impl Program {
         self.digest
     }
 
+    /// The contents of its last custom section of this name, found without reading the rest.
+    ///
+    /// # Errors
+    /// The file cannot be read, or has no sections that follow one another.
+    pub fn custom_section(&self, name: &str) -> Result<Option<Vec<u8>>, Error> {
+        if let Some(bytes) = self.bytes.get() {
+            return find_section(name, &mut std::io::Cursor::new(bytes))
+                .map_err(|error| unreadable(&self.path, &error));
+        }
+        let mut file = fs::File::open(&self.path).map_err(|error| unreadable(&self.path, &error))?;
+        find_section(name, &mut file).map_err(|error| unreadable(&self.path, &error))
+    }
+
     /// Its bytes, read at the first call.
     ///
     /// # Errors
@@ -112,8 +126,51 @@ impl Program {
     }
 }
 
+/// Walks over the sections by their sizes.
+fn find_section(name: &str, file: &mut (impl Read + Seek)) -> std::io::Result<Option<Vec<u8>>> {
+    let end = file.seek(SeekFrom::End(0))?;
+    let (mut at, mut found) = (8, None);
+    while at < end {
+        file.seek(SeekFrom::Start(at))?;
+        let mut head = [0; 80];
+        let held = (end - at).min(head.len() as u64) as usize;
+        file.read_exact(&mut head[..held])?;
+        let mut head = &head[..held];
+        let id = head.first().copied();
+        head = head.get(1..).unwrap_or(&[]);
+        let Some(size) = leb(&mut head) else { break };
+        let start = at + (held - head.len()) as u64;
+        at = start + u64::from(size);
+        if id == Some(0)
+            && let Some(len) = leb(&mut head)
+            && head.get(..len as usize) == Some(name.as_bytes())
+            && at <= end
+        {
+            let data = start + 1 + name.len() as u64;
+            file.seek(SeekFrom::Start(data))?;
+            let mut bytes = Vec::new();
+            file.by_ref().take(at - data).read_to_end(&mut bytes)?;
+            found = Some(bytes);
+        }
+    }
+    Ok(found)
+}
+
+/// A number in LEB128 from the front of `bytes`.
+fn leb(bytes: &mut &[u8]) -> Option<u32> {
+    let mut value = 0;
+    for shift in [0, 7, 14, 21, 28] {
+        let (byte, rest) = bytes.split_first()?;
+        *bytes = rest;
+        value |= u32::from(byte & 0x7f) << shift;
+        if byte & 0x80 == 0 {
+            return Some(value);
+        }
+    }
+    None
+}
+
 fn read(path: &Path) -> Result<Vec<u8>, Error> {
-    use std::io::Read;
     let mut bytes = Vec::new();
     let file = fs::File::open(path).map_err(|error| unreadable(path, &error))?;
     bytes.reserve_exact(file.metadata().map_or(0, |meta| meta.len().min(PROGRAM_BYTES_MAX)) as usize);

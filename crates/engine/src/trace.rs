@@ -5,6 +5,7 @@
 
 use crate::p1::memory::Guest;
 use crate::state::RunState;
+use crate::uses::Uses;
 use std::collections::BTreeMap;
 use wasmtime::{Caller, Func, Store};
 
@@ -29,6 +30,8 @@ pub struct Trace {
     pub touches: BTreeMap<Touch, Touched>,
     /// Touches beyond the bound.
     pub dropped: u64,
+    /// What became of the files.
+    pub uses: Uses,
 }
 
 /// How often a function was called.
@@ -67,6 +70,7 @@ impl Trace {
     fn record(&mut self, guest: Option<&Guest>, id: u32, arguments: &[i64; SLOTS], errno: i32) {
         self.count(Function::P1(id), errno as u16);
         let Some(guest) = guest else { return };
+        self.uses.record(guest, id, arguments, errno);
         for (descriptor, at) in path_slots(id).iter().copied() {
             let argument = |slot: usize| arguments.get(slot).copied().unwrap_or_default() as u32;
             let Ok(bytes) = guest.slice(argument(at), argument(at + 1).min(65_536)) else { continue };

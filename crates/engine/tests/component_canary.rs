@@ -41,7 +41,7 @@ impl Host {
         let places = vec![Place { guest: self.same.clone(), source: Source::Bytes(canary.to_vec()) }];
         let grants = Grants { places, ..Grants::default() };
         let limits = Limits::default();
-        let run = Run { grants: &grants, limits: &limits, saves, trace: false, discard_output: false };
+        let run = Run { grants: &grants, limits: &limits, saves, trace: false, discard_output: false, carried: None };
         load(&text).run(&run).unwrap().exit_code
     }
 }
@@ -75,7 +75,7 @@ fn drafts_of_0_3_are_refused_by_name() {
     let component = ComponentProgram::load(&program, &Limits::default(), None).unwrap();
     let (grants, limits) = (Grants::default(), Limits::default());
     let error = component
-        .run(&Run { grants: &grants, limits: &limits, saves: &[], trace: false, discard_output: false })
+        .run(&Run { grants: &grants, limits: &limits, saves: &[], trace: false, discard_output: false, carried: None })
         .unwrap_err();
     assert_eq!(error.kind(), Kind::Program);
     assert!(error.to_string().contains("draft"), "{error}");

@@ -121,7 +121,8 @@ fn child() {
     print!("{MARK}");
     std::io::stdout().flush().unwrap();
     let program = Program::open(Path::new(&path), None).unwrap();
-    let run = Run { grants: &grants, limits: &limits, saves: &saves, trace: false, discard_output: false };
+    let run =
+        Run { grants: &grants, limits: &limits, saves: &saves, trace: false, discard_output: false, carried: None };
     // Compiled once for all tests: the cache is part of what is tested.
     let cache = Path::new(&path).parent().and_then(|folder| Cache::at(&folder.join("compiled")));
     match ComponentProgram::load(&program, &limits, cache.as_ref()).and_then(|component| component.run(&run)) {
@@ -395,7 +396,7 @@ fn an_unknown_import_is_named() {
     let program = Program::from_bytes("x.wat", text.into_bytes()).unwrap();
     let component = ComponentProgram::load(&program, &Limits::default(), None).unwrap();
     let (grants, limits) = (Grants::default(), Limits::default());
-    let run = Run { grants: &grants, limits: &limits, saves: &[], trace: false, discard_output: false };
+    let run = Run { grants: &grants, limits: &limits, saves: &[], trace: false, discard_output: false, carried: None };
     let error = component.run(&run).unwrap_err();
     assert_eq!(error.kind(), Kind::Import);
     assert!(error.to_string().contains("`acme:keys/store@1.0.0`"), "{error}");
@@ -415,7 +416,7 @@ fn a_library_is_no_command() {
     let program = Program::from_bytes("x.wat", b"(component)".to_vec()).unwrap();
     let component = ComponentProgram::load(&program, &Limits::default(), None).unwrap();
     let (grants, limits) = (Grants::default(), Limits::default());
-    let run = Run { grants: &grants, limits: &limits, saves: &[], trace: false, discard_output: false };
+    let run = Run { grants: &grants, limits: &limits, saves: &[], trace: false, discard_output: false, carried: None };
     let error = component.run(&run).unwrap_err();
     assert_eq!(error.kind(), Kind::Program);
     assert!(error.to_string().contains("no entry point `wasi:cli/run`"), "{error}");

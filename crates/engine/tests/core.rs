@@ -25,7 +25,7 @@ fn run(body: &str, grants: &Grants, limits: &Limits) -> Result<Outcome, Error> {
 fn run_module(text: &str, grants: &Grants, limits: &Limits) -> Result<Outcome, Error> {
     let program = Program::from_bytes("test.wat", text.as_bytes().to_vec())?;
     let core = CoreProgram::load(&program, b"as it is", limits, None, |bytes| Ok(bytes.to_vec()))?;
-    core.run(&Run { grants, limits, saves: &[], trace: false, discard_output: false })
+    core.run(&Run { grants, limits, saves: &[], trace: false, discard_output: false, carried: None })
 }
 
 fn exit_code(body: &str, grants: &Grants) -> u32 {
@@ -178,10 +178,17 @@ fn compiled_code_is_reused_and_survives_corruption() {
         let program = Program::from_bytes("t.wat", text.into()).unwrap();
         let limits = Limits::default();
         let core = CoreProgram::load(&program, b"as it is", &limits, Some(&cache), |bytes| Ok(bytes.to_vec())).unwrap();
-        core.run(&Run { grants: &Grants::default(), limits: &limits, saves: &[], trace: false, discard_output: false })
-            .unwrap()
-            .stats
-            .cache_hit
+        core.run(&Run {
+            grants: &Grants::default(),
+            limits: &limits,
+            saves: &[],
+            trace: false,
+            discard_output: false,
+            carried: None,
+        })
+        .unwrap()
+        .stats
+        .cache_hit
     };
     assert!(!load());
     assert!(load());

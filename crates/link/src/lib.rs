@@ -13,6 +13,7 @@ pub mod limits;
 mod link;
 mod module;
 pub mod p1;
+pub mod pack;
 
 pub use builtin::{SHIM, link, link_unvalidated};
 pub use error::{LinkError, LinkErrorKind, MemoryProblem};

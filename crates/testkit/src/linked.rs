@@ -35,7 +35,7 @@ impl Linked {
     fn of_module(module: &'static str, grants: &Grants, limits: &Limits) -> Self {
         let host_dirs = grants.places.iter().any(|place| matches!(place.source, Source::HostDir { .. }));
         let core = core(Key { module, host_dirs, fuel: limits.fuel_max.is_some(), time: limits.time_max.is_some() });
-        let run = Run { grants, limits, saves: &[], trace: false, discard_output: false };
+        let run = Run { grants, limits, saves: &[], trace: false, discard_output: false, carried: None };
         Self { live: core.instantiate(&run).expect("the linked driver starts") }
     }
 

@@ -10,6 +10,7 @@ extern crate alloc;
 mod digest;
 pub mod grants;
 pub mod limits;
+pub mod tree;
 pub mod units;
 
 pub use digest::Digest;

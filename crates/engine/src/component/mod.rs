@@ -156,7 +156,7 @@ impl ComponentProgram {
     }
 
     async fn run_async(&self, run: &Run<'_>) -> Result<Outcome, Error> {
-        let places = Places::plan(run.grants, run.saves, run.limits)?;
+        let places = Places::plan(run)?;
         let started = Instant::now();
         let linker = link::linker(&self.engine, &self.component)?;
         let entry = Entry::find(&self.component, &self.engine)?;

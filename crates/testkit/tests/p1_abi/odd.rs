@@ -24,7 +24,7 @@ fn exit_code(fields: &str) -> Result<u32, Error> {
     let link = |bytes: &[u8]| Ok(weir_link::link(bytes, &LinkOptions::default()).expect("it links").bytes);
     let core = CoreProgram::load(&program, b"", &limits, None, link)?;
     let grants = Grants { places: vec![place("/", Source::Scratch)], ..Grants::default() };
-    let run = Run { grants: &grants, limits: &limits, saves: &[], trace: false, discard_output: false };
+    let run = Run { grants: &grants, limits: &limits, saves: &[], trace: false, discard_output: false, carried: None };
     core.run(&run).map(|outcome| outcome.exit_code)
 }
 

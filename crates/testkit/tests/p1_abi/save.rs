@@ -49,7 +49,7 @@ fn run(ending: &str, places: Vec<weir_types::grants::Place>, saves: &[Save]) -> 
         CoreProgram::load(&program, b"", &limits, None, link).unwrap()
     });
     let grants = Grants { args: vec![ending.into()], places, ..Grants::default() };
-    core.run(&Run { grants: &grants, limits: &limits, saves, trace: false, discard_output: false })
+    core.run(&Run { grants: &grants, limits: &limits, saves, trace: false, discard_output: false, carried: None })
 }
 
 fn save(guest: &str, host: &Path) -> Save {

@@ -76,7 +76,7 @@ impl Files {
     /// The tree that `places` describe.
     pub fn boot(places: &mut Places, clock: SharedClock) -> Result<Self, Errno> {
         let image = std::mem::take(&mut places.image);
-        let blobs = Blobs::new(Image::default(), std::mem::take(&mut places.sources));
+        let blobs = Blobs::new(Image::default(), std::mem::take(&mut places.sources), Vec::new());
         let tree = Vfs::boot(HostPlatform { blobs, clock }, &image)?;
         places.image.preopens = image.preopens;
         Ok(Self(Arc::new(Mutex::new(Open { tree, nodes: 0, trace: None }))))

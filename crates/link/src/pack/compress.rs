@@ -1,0 +1,127 @@
+//! Compressing file contents by chunks. Files lie one after another in the chunks, so that small ones
+//! share a chunk and its statistics; a read decompresses the chunks that it touches, no more.
+
+use std::thread;
+use weir_vfs::pack::{Codec, Span};
+
+/// The size of a chunk of zstd as a power of two: 1 MiB. Smaller ones cost more bytes (256 KiB: 3 % more
+/// of a library of scripts), larger ones make the first touch slower for nothing.
+const ZSTD_CHUNK_SHIFT: u32 = 20;
+/// The size of a chunk of LZ4, whose matches reach 64 KiB back: 256 KiB.
+const LZ4_CHUNK_SHIFT: u32 = 18;
+/// The highest level that decompresses in the memory of any other. Packs are made once and read often.
+const ZSTD_LEVEL: i32 = 19;
+/// A file is compressed if that saves this part of it, one in 32.
+const SAVED_PART_MIN: usize = 32;
+/// Bytes looked at, at most, to see whether a file shrinks: the beginning and the middle.
+const SAMPLE_BYTES: usize = 256 << 10;
+
+/// Whether `bytes` shrink enough to be worth decompressing.
+pub(super) fn worth_it(codec: Codec, bytes: &[u8]) -> bool {
+    if codec == Codec::None {
+        return false;
+    }
+    let middle = bytes.len() / 2;
+    let samples = if bytes.len() <= 2 * SAMPLE_BYTES {
+        vec![bytes]
+    } else {
+        vec![&bytes[..SAMPLE_BYTES], &bytes[middle..middle + SAMPLE_BYTES]]
+    };
+    let (mut before, mut after) = (0, 0);
+    for sample in samples {
+        before += sample.len();
+        // A fast level tells as well as a slow one whether there is anything to be had.
+        after += match codec {
+            Codec::Zstd => zstd::bulk::compress(sample, 3).map_or(sample.len(), |bytes| bytes.len()),
+            _ => lz4_flex::block::compress(sample).len(),
+        };
+    }
+    // Tiny files have an overhead of their own in a sample, but none in a chunk.
+    bytes.len() < 4096 || after + before / SAVED_PART_MIN <= before
+}
+
+/// Cuts contents into chunks and compresses them, several at a time.
+pub(super) struct Compressor {
+    codec: Codec,
+    chunk_bytes: usize,
+    pending: Vec<u8>,
+    spans: Vec<Span>,
+    bytes: u64,
+    batch_bytes: usize,
+}
+
+impl Compressor {
+    pub fn new(codec: Codec) -> Self {
+        let shift = if codec == Codec::Lz4 { LZ4_CHUNK_SHIFT } else { ZSTD_CHUNK_SHIFT };
+        let threads = thread::available_parallelism().map_or(1, |count| count.get().min(16));
+        let chunk_bytes = 1 << shift;
+        let batch_bytes = chunk_bytes * threads * 4;
+        Self { codec, chunk_bytes, pending: Vec::new(), spans: Vec::new(), bytes: 0, batch_bytes }
+    }
+
+    pub fn chunk_shift(&self) -> u32 {
+        self.chunk_bytes.trailing_zeros()
+    }
+
+    /// Adds contents and gives where they begin in what the chunks hold.
+    pub fn add(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> u64 {
+        let at = self.bytes;
+        self.bytes += bytes.len() as u64;
+        for piece in bytes.chunks(self.batch_bytes) {
+            self.pending.extend_from_slice(piece);
+            if self.pending.len() >= self.batch_bytes {
+                let rest = self.pending.len() % self.chunk_bytes;
+                self.write(self.pending.len() - rest, out);
+            }
+        }
+        at
+    }
+
+    /// Writes what is left; gives the chunks and how many bytes they hold.
+    pub fn finish(&mut self, out: &mut Vec<u8>) -> (Vec<Span>, u64) {
+        self.write(self.pending.len(), out);
+        (std::mem::take(&mut self.spans), self.bytes)
+    }
+
+    /// Compresses the first `len` pending bytes. The result does not depend on the number of threads.
+    fn write(&mut self, len: usize, out: &mut Vec<u8>) {
+        let (codec, pending) = (self.codec, &self.pending[..len]);
+        let chunks: Vec<&[u8]> = pending.chunks(self.chunk_bytes).collect();
+        let threads = (self.batch_bytes / self.chunk_bytes / 4).max(1);
+        let share = chunks.len().div_ceil(threads).max(1);
+        let compressed: Vec<Vec<u8>> = thread::scope(|scope| {
+            let workers: Vec<_> = chunks
+                .chunks(share)
+                .map(|chunks| scope.spawn(|| chunks.iter().map(|chunk| compress(codec, chunk)).collect::<Vec<_>>()))
+                .collect();
+            let results = workers.into_iter().map(|worker| worker.join());
+            results.flat_map(|result| result.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+        });
+        for chunk in compressed {
+            self.spans.push(Span { offset: out.len() as u32, len: chunk.len() as u32 });
+            out.extend_from_slice(&chunk);
+        }
+        self.pending.drain(..len);
+    }
+}
+
+/// A chunk as it is stored: as it is, where compressing does not make it shorter.
+fn compress(codec: Codec, chunk: &[u8]) -> Vec<u8> {
+    let compressed = match codec {
+        Codec::None => None,
+        Codec::Lz4 => Some(lz4_flex::block::compress(chunk)),
+        Codec::Zstd => zstd::bulk::compress(chunk, ZSTD_LEVEL).ok(),
+    };
+    compressed.filter(|compressed| compressed.len() < chunk.len()).unwrap_or_else(|| chunk.to_vec())
+}
+
+/// The opposite of what [`Compressor`] does to one chunk.
+pub(super) fn decompress(codec: Codec, stored: &[u8], size: usize) -> Option<Vec<u8>> {
+    let bytes = match codec {
+        _ if stored.len() == size => stored.to_vec(),
+        Codec::None => return None,
+        Codec::Lz4 => lz4_flex::block::decompress(stored, size).ok()?,
+        Codec::Zstd => zstd::bulk::decompress(stored, size).ok()?,
+    };
+    (bytes.len() == size).then_some(bytes)
+}

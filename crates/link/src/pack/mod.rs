@@ -1,0 +1,175 @@
+//! Packs: a program with its files inside it.
+//!
+//! [`pack`] links a program with the shim and puts its files into one passive data segment of the
+//! result; [`Pack`] reads such a module: its files, its program byte for byte, and the module linked
+//! anew for a run that grants more. Nothing here touches a file: contents come through [`Contents`].
+
+mod compress;
+mod error;
+mod manifest;
+mod original;
+mod read;
+mod segment;
+
+pub use error::{PackError, PackErrorKind};
+pub use manifest::{MANIFEST_SECTION, Manifest, ORIGINAL_SECTION, ProgramManifest};
+pub use read::{Pack, PackedEntry, PackedNode, Stored};
+pub use weir_vfs::pack::{Codec, Entry as EntryPoint};
+
+use crate::builtin::SHIM;
+use crate::link::{Carry, link_carrying};
+use crate::{Exit, LinkOptions, limits};
+use manifest::FORMAT;
+use std::collections::BTreeSet;
+use wasm_encoder::Encode;
+use wasmparser::{Validator, WasmFeatures};
+use weir_types::Digest;
+use weir_types::tree::{Node, Tree};
+
+/// Where the bytes of files come from. `entry` is the number of an entry of the tree.
+pub trait Contents {
+    /// All bytes of a file.
+    ///
+    /// # Errors
+    /// A sentence that names the file and says what is wrong.
+    fn read(&mut self, entry: usize) -> Result<Vec<u8>, String>;
+
+    /// The BLAKE3 digest of a file that is kept somewhere else.
+    ///
+    /// # Errors
+    /// As [`Contents::read`].
+    fn reference(&mut self, entry: usize) -> Result<Digest, String>;
+}
+
+/// How a pack is made.
+#[derive(Clone, Debug)]
+pub struct PackOptions {
+    /// How file contents are compressed.
+    pub codec: Codec,
+    /// Files that stay: these paths from the root, and what they lead to. All of them without it.
+    pub prune: Option<BTreeSet<String>>,
+    /// Files (with `prune`: those that it would leave out) stay outside, named by their digests.
+    pub by_reference: bool,
+    /// Arguments and variables that the program gets on every host.
+    pub entry: EntryPoint,
+}
+
+/// A finished pack.
+#[derive(Clone, Debug)]
+pub struct Packed {
+    /// The module or component.
+    pub bytes: Vec<u8>,
+    /// What was done.
+    pub report: PackReport,
+    /// The blobs that have to be had beside it.
+    pub references: Vec<Reference>,
+}
+
+/// What packing did; everything counts bytes or files.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PackReport {
+    /// Files in the tree.
+    pub files: u64,
+    /// Their bytes.
+    pub file_bytes: u64,
+    /// Bytes that went into compressed chunks, before compression.
+    pub chunked_bytes: u64,
+    /// Files whose contents were there already.
+    pub duplicates: u64,
+    /// Files that were left out.
+    pub pruned: u64,
+    /// Their bytes.
+    pub pruned_bytes: u64,
+    /// Files that are there by reference.
+    pub referenced: u64,
+    /// Bytes of directory listings.
+    pub listing_bytes: u64,
+    /// Bytes of the segment: everything that the pack carries.
+    pub segment_bytes: u64,
+    /// Bytes of the program.
+    pub program_bytes: u64,
+    /// Bytes of the pack.
+    pub pack_bytes: u64,
+}
+
+/// A blob that a pack names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reference {
+    /// Its BLAKE3 digest.
+    pub digest: Digest,
+    /// Its bytes.
+    pub size: u64,
+}
+
+/// Puts a program of WASI 0.1 and its files into one module.
+///
+/// # Errors
+/// The program cannot be linked, a file cannot be read, or the result would be larger than any engine takes.
+pub fn pack(
+    program: &[u8],
+    tree: &Tree,
+    contents: &mut dyn Contents,
+    options: &PackOptions,
+) -> Result<Packed, PackError> {
+    crate::link::check_header(program)?;
+    Validator::new_with_features(WasmFeatures::all()).validate_all(program).map_err(crate::LinkError::parse)?;
+    if Pack::open(program)?.is_some() {
+        let what = "the program is a pack already: unpack it, add the files, and pack again";
+        return Err(PackError::new(PackErrorKind::Program, what));
+    }
+    let segment = segment::segment(tree, contents, options)?;
+    let entry = !(options.entry.args.is_empty() && options.entry.env.is_empty());
+    let carry = Carry { segment: &segment.bytes, codec: codec_of(options, &segment.report), entry };
+    let linked = link_carrying(program, SHIM, &link_options(!segment.references.is_empty()), Some(carry))?;
+    let original = original::record(program, &linked.bytes, &linked.functions)?;
+    let mut bytes = linked.bytes;
+    let manifest = manifest(program, "module", tree, options, &segment);
+    append_custom(ORIGINAL_SECTION, &original, &mut bytes);
+    append_custom(MANIFEST_SECTION, &manifest.encode(), &mut bytes);
+    limits::check("bytes with its files", bytes.len(), limits::PROGRAM_BYTES_MAX)?;
+    let mut report = segment.report;
+    (report.program_bytes, report.pack_bytes) = (program.len() as u64, bytes.len() as u64);
+    Ok(Packed { bytes, report, references: segment.references })
+}
+
+/// What of the shim a pack needs: no way out but streams, clocks and, for references, blobs.
+fn link_options(references: bool) -> LinkOptions {
+    LinkOptions { host_dirs: false, mounts: references, streams: false, control: false, trace: false, exit: Exit::Host }
+}
+
+/// The codec that is linked in: none if nothing was worth compressing.
+fn codec_of(options: &PackOptions, report: &PackReport) -> Codec {
+    if report.chunked_bytes == 0 { Codec::None } else { options.codec }
+}
+
+fn manifest(program: &[u8], kind: &str, tree: &Tree, options: &PackOptions, segment: &segment::Segment) -> Manifest {
+    let executable = |entry: &&weir_types::tree::Entry| matches!(entry.node, Node::File { executable: true, .. });
+    let references = segment.references.iter().map(|reference| (reference.digest.to_hex(), reference.size));
+    Manifest {
+        format: FORMAT,
+        program: ProgramManifest {
+            kind: kind.into(),
+            bytes: program.len() as u64,
+            blake3: blake3::hash(program).to_hex().to_string(),
+        },
+        compress: options.codec.name().into(),
+        files: segment.report.files,
+        file_bytes: segment.report.file_bytes,
+        entry: options.entry.args.clone(),
+        env: options.entry.env.clone(),
+        preopens: segment.preopens.clone(),
+        executable: tree.entries.iter().filter(executable).map(|entry| entry.path.clone()).collect(),
+        pruned: segment.report.pruned,
+        references: references.collect(),
+    }
+}
+
+/// Appends a custom section, which may stand at the end of modules and of components.
+fn append_custom(name: &str, data: &[u8], out: &mut Vec<u8>) {
+    let mut head = Vec::new();
+    name.encode(&mut head);
+    out.push(0);
+    (head.len() + data.len()).encode(out);
+    out.extend_from_slice(&head);
+    out.extend_from_slice(data);
+}
