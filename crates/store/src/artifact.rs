@@ -1,0 +1,328 @@
+//! The documents of an artifact: manifest, configuration, and the index of blobs.
+//!
+//! A plain program or a self-contained pack is exactly what the CNCF's Wasm OCI artifact format says: an image
+//! manifest, a configuration of its own type, one layer `application/wasm`. A pack by reference has more layers behind
+//! it: an index (which blobs are in which layer) and the layers with the blobs. Nothing here says when it was made:
+//! the same program is the same artifact.
+
+use crate::error::{Error, Kind, Result};
+use crate::limits::{BLOB_BYTES_MAX, BLOBS_MAX, INDEX_BYTES_MAX, LAYERS_MAX, PROGRAM_BYTES_MAX};
+use crate::reference::sha256_of;
+use crate::store::BlobRef;
+use oci_client::manifest::{OCI_IMAGE_MEDIA_TYPE, OciDescriptor, OciImageManifest, WASM_LAYER_MEDIA_TYPE};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use weir_types::Digest;
+
+/// A program, by the CNCF's format.
+pub(crate) const PROGRAM_MEDIA_TYPE: &str = "application/wasm";
+/// The configuration, by the CNCF's format.
+pub(crate) const CONFIG_MEDIA_TYPE: &str = "application/vnd.wasm.config.v0+json";
+/// Which blobs are in which layer.
+pub(crate) const INDEX_MEDIA_TYPE: &str = "application/vnd.weir.blobs.v1+json";
+/// Blobs, one after another.
+pub(crate) const BLOB_MEDIA_TYPE: &str = "application/vnd.weir.blob.v1";
+/// The same, compressed.
+pub(crate) const BLOB_ZSTD_MEDIA_TYPE: &str = "application/vnd.weir.blob.v1+zstd";
+/// The format wants a time; a time that says nothing keeps artifacts reproducible.
+const CREATED: &str = "1970-01-01T00:00:00Z";
+
+/// What a component says of itself, for the configuration.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Component {
+    /// The interfaces that it exports.
+    pub exports: Vec<String>,
+    /// The interfaces that it imports.
+    pub imports: Vec<String>,
+    /// The world that it is made for, if it says so.
+    pub target: Option<String>,
+}
+
+/// A layer, or another document, of a manifest that was checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Descriptor {
+    pub(crate) media_type: String,
+    pub(crate) sha256: Digest,
+    pub(crate) size: u64,
+}
+
+/// A layer of blobs, as the index has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct BlobLayer {
+    pub(crate) sha256: Digest,
+    pub(crate) blobs: Vec<BlobRef>,
+}
+
+/// A manifest that was checked.
+#[derive(Clone, Debug)]
+pub(crate) struct Manifest {
+    pub(crate) program: Descriptor,
+    pub(crate) index: Option<Descriptor>,
+    pub(crate) blob_layers: BTreeMap<Digest, Descriptor>,
+}
+
+/// The configuration's bytes.
+pub(crate) fn config(component: Option<&Component>, layers: &[Descriptor]) -> Vec<u8> {
+    let config = wire::Config {
+        created: CREATED,
+        architecture: "wasm",
+        os: if component.is_some() { "wasip2" } else { "wasip1" },
+        layer_digests: layers.iter().map(|layer| format!("sha256:{}", layer.sha256)).collect(),
+        component: component.map(|component| wire::Component {
+            exports: &component.exports,
+            imports: &component.imports,
+            target: component.target.as_deref(),
+        }),
+    };
+    serde_json::to_vec(&config).expect("plain data has a JSON form")
+}
+
+/// The manifest's bytes. `title` is the file name that generic tools give the program.
+pub(crate) fn manifest(config: &Descriptor, layers: &[Descriptor], title: &str) -> Vec<u8> {
+    let describe = |descriptor: &Descriptor| OciDescriptor {
+        media_type: descriptor.media_type.clone(),
+        digest: format!("sha256:{}", descriptor.sha256),
+        size: descriptor.size as i64,
+        ..OciDescriptor::default()
+    };
+    let mut layers: Vec<OciDescriptor> = layers.iter().map(describe).collect();
+    if let Some(program) = layers.first_mut() {
+        program.annotations = Some(BTreeMap::from([("org.opencontainers.image.title".into(), title.into())]));
+    }
+    let manifest = OciImageManifest {
+        media_type: Some(OCI_IMAGE_MEDIA_TYPE.into()),
+        config: describe(config),
+        layers,
+        ..OciImageManifest::default()
+    };
+    serde_json::to_vec(&manifest).expect("plain data has a JSON form")
+}
+
+/// Checks a manifest that a registry gave.
+///
+/// # Errors
+/// It is none, holds no program, or is beyond the limits.
+pub(crate) fn parse_manifest(bytes: &[u8]) -> Result<Manifest> {
+    let manifest: OciImageManifest =
+        serde_json::from_slice(bytes).map_err(|error| answer(format!("the manifest is not well formed: {error}")))?;
+    if manifest.schema_version != 2 {
+        return Err(answer(format!("the manifest is of schema {}, not 2", manifest.schema_version)));
+    }
+    if manifest.layers.len() > LAYERS_MAX {
+        let message = format!("the artifact has {} layers; at most {LAYERS_MAX} are taken", manifest.layers.len());
+        return Err(Error::new(Kind::TooLarge, message));
+    }
+    let (mut program, mut index, mut blob_layers) = (None, None, BTreeMap::new());
+    for layer in &manifest.layers {
+        match layer.media_type.as_str() {
+            PROGRAM_MEDIA_TYPE | WASM_LAYER_MEDIA_TYPE if program.is_none() => {
+                program = Some(check(layer, PROGRAM_BYTES_MAX)?);
+            }
+            INDEX_MEDIA_TYPE if index.is_none() => index = Some(check(layer, INDEX_BYTES_MAX)?),
+            BLOB_MEDIA_TYPE | BLOB_ZSTD_MEDIA_TYPE => {
+                let layer = check(layer, BLOB_BYTES_MAX)?;
+                blob_layers.insert(layer.sha256, layer);
+            }
+            PROGRAM_MEDIA_TYPE | WASM_LAYER_MEDIA_TYPE | INDEX_MEDIA_TYPE => {
+                return Err(answer("the artifact holds more than one program".into()));
+            }
+            // Signatures and the like: other tools' business.
+            _ => {}
+        }
+    }
+    let kinds: BTreeSet<&str> = manifest.layers.iter().map(|layer| layer.media_type.as_str()).take(5).collect();
+    let none = || Error::new(Kind::Program, format!("the artifact holds no WebAssembly program (layers: {kinds:?})"));
+    Ok(Manifest { program: program.ok_or_else(none)?, index, blob_layers })
+}
+
+fn check(descriptor: &OciDescriptor, bytes_max: u64) -> Result<Descriptor> {
+    let (digest, media_type) = (&descriptor.digest, descriptor.media_type.clone());
+    let shown: String = digest.chars().take(100).collect();
+    let sha256 = sha256_of(digest)
+        .ok_or_else(|| answer(format!("the manifest names a layer {shown:?}, which is no SHA-256 digest")))?;
+    let size = u64::try_from(descriptor.size).map_err(|_| answer("a layer has a negative size".into()))?;
+    if size > bytes_max {
+        let message = format!("a layer ({media_type}) has {size} bytes; at most {bytes_max} are taken");
+        return Err(Error::new(Kind::TooLarge, message));
+    }
+    Ok(Descriptor { media_type, sha256, size })
+}
+
+/// The index's bytes.
+pub(crate) fn index(layers: &[BlobLayer]) -> Vec<u8> {
+    let layers = layers.iter().map(|layer| wire::IndexLayer {
+        layer: format!("sha256:{}", layer.sha256),
+        blobs: layer.blobs.iter().map(|blob| (blob.digest.to_hex(), blob.size)).collect(),
+    });
+    serde_json::to_vec(&wire::Index { layers: layers.collect() }).expect("plain data has a JSON form")
+}
+
+/// Checks an index that a registry gave against its manifest.
+///
+/// # Errors
+/// It is none, names a layer that the manifest lacks, or is beyond the limits.
+pub(crate) fn parse_index(bytes: &[u8], manifest: &Manifest) -> Result<Vec<BlobLayer>> {
+    let index: wire::Index = serde_json::from_slice(bytes)
+        .map_err(|error| answer(format!("the index of blobs is not well formed: {error}")))?;
+    if index.layers.iter().map(|layer| layer.blobs.len()).sum::<usize>() > BLOBS_MAX {
+        return Err(Error::new(Kind::TooLarge, format!("the artifact has more than {BLOBS_MAX} blobs")));
+    }
+    let (mut layers, mut seen) = (Vec::new(), BTreeSet::new());
+    for layer in &index.layers {
+        let known = sha256_of(&layer.layer).filter(|sha256| manifest.blob_layers.contains_key(sha256));
+        let Some(sha256) = known.filter(|sha256| seen.insert(*sha256)) else {
+            let message = "the index of blobs names a layer twice, or one that is not in the manifest";
+            return Err(answer(message.into()));
+        };
+        let blob = |(hex, size): &(String, u64)| {
+            let digest = Digest::from_hex(hex).ok_or_else(|| answer("the index of blobs names a bad digest".into()))?;
+            if *size > BLOB_BYTES_MAX {
+                return Err(Error::new(Kind::TooLarge, format!("blob {digest} has {size} bytes")));
+            }
+            Ok(BlobRef { digest, size: *size })
+        };
+        layers.push(BlobLayer { sha256, blobs: layer.blobs.iter().map(blob).collect::<Result<_>>()? });
+    }
+    Ok(layers)
+}
+
+/// The manifest that a list of manifests has for WebAssembly.
+///
+/// # Errors
+/// `bytes` is such a list, and has none or several.
+pub(crate) fn choose(bytes: &[u8]) -> Result<Option<Descriptor>> {
+    let Ok(list) = serde_json::from_slice::<wire::List>(bytes) else { return Ok(None) };
+    let wasm = |entry: &&wire::ListEntry| entry.platform.as_ref().is_none_or(|it| it.architecture == "wasm");
+    let mut fitting = list.manifests.iter().filter(wasm);
+    match (fitting.next(), fitting.next()) {
+        (Some(only), None) => {
+            let descriptor = OciDescriptor { digest: only.digest.clone(), size: only.size, ..OciDescriptor::default() };
+            Ok(Some(check(&descriptor, crate::limits::MANIFEST_BYTES_MAX)?))
+        }
+        (None, _) => Err(Error::new(Kind::Program, "the artifact has no manifest for WebAssembly")),
+        _ => Err(Error::new(Kind::Program, "the artifact has several manifests: name one by @sha256:DIGEST")),
+    }
+}
+
+fn answer(message: String) -> Error {
+    Error::new(Kind::Answer, message)
+}
+
+/// The documents as they are written: field names are those of the formats.
+mod wire {
+    use super::{Deserialize, Serialize};
+
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    pub struct Config<'a> {
+        pub created: &'a str,
+        pub architecture: &'a str,
+        pub os: &'a str,
+        pub layer_digests: Vec<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub component: Option<Component<'a>>,
+    }
+
+    #[derive(Serialize)]
+    pub struct Component<'a> {
+        pub exports: &'a [String],
+        pub imports: &'a [String],
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub target: Option<&'a str>,
+    }
+
+    #[derive(Serialize, Deserialize)]
+    pub struct Index {
+        pub layers: Vec<IndexLayer>,
+    }
+
+    #[derive(Serialize, Deserialize)]
+    pub struct IndexLayer {
+        pub layer: String,
+        pub blobs: Vec<(String, u64)>,
+    }
+
+    #[derive(Deserialize)]
+    pub struct List {
+        pub manifests: Vec<ListEntry>,
+    }
+
+    #[derive(Deserialize)]
+    pub struct ListEntry {
+        pub digest: String,
+        pub size: i64,
+        pub platform: Option<Platform>,
+    }
+
+    #[derive(Deserialize)]
+    pub struct Platform {
+        pub architecture: String,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn descriptor(byte: u8, media_type: &str) -> Descriptor {
+        Descriptor { media_type: media_type.into(), sha256: Digest([byte; 32]), size: 7 }
+    }
+
+    #[test]
+    fn documents_of_a_plain_program_are_the_formats() {
+        let program = descriptor(1, PROGRAM_MEDIA_TYPE);
+        let config = String::from_utf8(config(None, std::slice::from_ref(&program))).unwrap();
+        let ones = "01".repeat(32);
+        assert_eq!(
+            config,
+            format!(
+                r#"{{"created":"1970-01-01T00:00:00Z","architecture":"wasm","os":"wasip1","layerDigests":["sha256:{ones}"]}}"#
+            )
+        );
+        let bytes = manifest(&descriptor(2, CONFIG_MEDIA_TYPE), std::slice::from_ref(&program), "tool.wasm");
+        let text = String::from_utf8(bytes.clone()).unwrap();
+        assert!(text.starts_with(r#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json""#));
+        assert_eq!(parse_manifest(&bytes).unwrap().program, program);
+        let component = Component { exports: vec!["wasi:cli/run@0.2.0".into()], imports: vec![], target: None };
+        let config = String::from_utf8(super::config(Some(&component), &[program])).unwrap();
+        assert!(config.contains(r#""os":"wasip2""#));
+        assert!(config.ends_with(r#""component":{"exports":["wasi:cli/run@0.2.0"],"imports":[]}}"#), "{config}");
+    }
+
+    #[test]
+    fn an_index_goes_round_and_is_held_against_the_manifest() {
+        let layers =
+            [descriptor(1, PROGRAM_MEDIA_TYPE), descriptor(3, INDEX_MEDIA_TYPE), descriptor(4, BLOB_MEDIA_TYPE)];
+        let manifest = parse_manifest(&manifest(&descriptor(2, CONFIG_MEDIA_TYPE), &layers, "t.wasm")).unwrap();
+        let layer =
+            |byte| BlobLayer { sha256: Digest([byte; 32]), blobs: vec![BlobRef { digest: Digest([8; 32]), size: 5 }] };
+        assert_eq!(parse_index(&index(&[layer(4)]), &manifest).unwrap(), [layer(4)]);
+        assert!(parse_index(&index(&[layer(5)]), &manifest).is_err());
+        assert!(parse_index(&index(&[layer(4), layer(4)]), &manifest).is_err());
+        assert!(parse_index(b"{\"layers\":[{\"layer\":\"x\",\"blobs\":[]}]}", &manifest).is_err());
+        assert!(parse_index(b"[", &manifest).is_err());
+    }
+
+    #[test]
+    fn hostile_manifests_are_refused() {
+        let layer = |digest: &str, size: i64, kind: &str| {
+            format!(
+                r#"{{"schemaVersion":2,"config":{{"mediaType":"x","digest":"y","size":1}},"layers":[{{"mediaType":"{kind}","digest":"{digest}","size":{size}}}]}}"#
+            )
+        };
+        let good = format!("sha256:{}", "0a".repeat(32));
+        assert!(parse_manifest(layer(&good, 8, PROGRAM_MEDIA_TYPE).as_bytes()).is_ok());
+        for (text, kind) in [
+            (layer("sha256:../../etc/passwd", 8, PROGRAM_MEDIA_TYPE), Kind::Answer),
+            (layer(&good.to_uppercase(), 8, PROGRAM_MEDIA_TYPE), Kind::Answer),
+            (layer("sha512:00", 8, PROGRAM_MEDIA_TYPE), Kind::Answer),
+            (layer(&good, -1, PROGRAM_MEDIA_TYPE), Kind::Answer),
+            (layer(&good, i64::MAX, PROGRAM_MEDIA_TYPE), Kind::TooLarge),
+            (layer(&good, 8, "application/vnd.oci.image.layer.v1.tar"), Kind::Program),
+            ("{}".into(), Kind::Answer),
+            ("[".repeat(100_000), Kind::Answer),
+        ] {
+            assert_eq!(parse_manifest(text.as_bytes()).unwrap_err().kind(), kind, "{}", &text[..text.len().min(200)]);
+        }
+    }
+}
