@@ -63,6 +63,7 @@ pub const OURS: [Case; 6] = [
 ];
 
 /// The two runtimes.
+#[derive(Clone)]
 pub struct Runtimes {
     pub weir: PathBuf,
     pub wasmtime: PathBuf,
@@ -101,10 +102,15 @@ impl Runtimes {
         self.wasmtime.exists()
     }
 
-    /// weir, with its cache apart from the user's.
+    /// `weir run`, with its cache apart from the user's.
     pub fn weir(&self) -> Command {
+        self.weir_command("run")
+    }
+
+    /// Another of weir's commands, in the same way.
+    pub fn weir_command(&self, name: &str) -> Command {
         let mut command = Command::new(&self.weir);
-        command.arg("run").env("WEIR_CACHE_DIR", self.cache.join("weir")).env_remove("RUST_BACKTRACE");
+        command.arg(name).env("WEIR_CACHE_DIR", self.cache.join("weir")).env_remove("RUST_BACKTRACE");
         command
     }
 
@@ -119,10 +125,15 @@ impl Runtimes {
     }
 }
 
+/// Where the scripts keep what they download and install.
+pub fn cache() -> PathBuf {
+    let home = || PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".cache/weir");
+    std::env::var_os("WEIR_CACHE").map_or_else(home, PathBuf::from)
+}
+
 /// The folder in which `scripts/tools.sh` installs.
 pub fn tools() -> PathBuf {
-    let home = || PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".cache/weir");
-    std::env::var_os("WEIR_CACHE").map_or_else(home, PathBuf::from).join("tools/v")
+    cache().join("tools/v")
 }
 
 /// The program itself: the `wasmtime` on the path of those tools is a script that starts Python first.
@@ -182,7 +193,8 @@ impl Case {
     }
 }
 
-fn pair(guest: &str, host: &Path) -> String {
+/// `GUEST=HOST`, as grants are written.
+pub fn pair(guest: &str, host: &Path) -> String {
     format!("{guest}={}", host.display())
 }
 
@@ -273,7 +285,8 @@ fn output_differences(weir: &Output, stock: &Output) -> Vec<String> {
     found
 }
 
-fn first_difference(ours: &[u8], theirs: &[u8]) -> String {
+/// Where two outputs part, with some bytes of both.
+pub fn first_difference(ours: &[u8], theirs: &[u8]) -> String {
     let at = ours.iter().zip(theirs).take_while(|(a, b)| a == b).count();
     let around =
         |bytes: &[u8]| String::from_utf8_lossy(&bytes[at..bytes.len().min(at + 40)]).escape_debug().to_string();
@@ -286,7 +299,8 @@ fn first_difference(ours: &[u8], theirs: &[u8]) -> String {
     )
 }
 
-fn tail(bytes: &[u8]) -> String {
+/// The last lines of what a program printed.
+pub fn tail(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     text.lines().rev().take(3).collect::<Vec<_>>().into_iter().rev().collect::<Vec<_>>().join(" / ")
 }

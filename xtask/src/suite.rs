@@ -3,7 +3,7 @@
 //! A step that lacks something which not every machine has (a registry, the guest compiler) is skipped, and
 //! says so: silence would look like success.
 
-use crate::{process, programs, tidy};
+use crate::{portable, process, programs, tidy};
 use anyhow::{Context, Result};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
@@ -62,11 +62,13 @@ pub fn run(root: &Path, extent: Extent) -> Result<bool> {
         step("committed guests", &|| script(root, &["scripts/shim.sh", "--check"]))?;
         step("test programs", &|| scripts(root, "scripts/guests.sh", &GUESTS))?;
         step("real programs", &|| scripts(root, "scripts/programs.sh", &PROGRAMS))?;
+        step("other hosts", &|| scripts(root, "scripts/engines.sh", &ENGINES))?;
     }
     step("clippy", &|| clippy(root))?;
     step("tests", &|| cargo_test(root))?;
     if extent == Extent::All {
         step("weir beside wasmtime", &|| programs::compare_all(root))?;
+        step("packs on every host", &|| portable::compare_all(root))?;
     }
     let word = if failed.is_empty() { "ok" } else { "FAILED" };
     let Tally { passed, failed: count, skipped } = tally;
@@ -126,9 +128,10 @@ fn clippy(root: &Path) -> Result<Tally> {
     Ok(Tally::of(right))
 }
 
-/// What `scripts/guests.sh` and `scripts/programs.sh` make, one by one: what one lacks does not stop the others.
+/// What `scripts/guests.sh`, `scripts/programs.sh` and `scripts/engines.sh` make, one by one: what one lacks does not stop the others.
 const GUESTS: [&str; 7] = ["bench", "c", "cpp", "go", "rust", "p2", "p3"];
 const PROGRAMS: [&str; 6] = ["python", "quickjs", "resvg", "flite", "sqlite", "yosys"];
+const ENGINES: [&str; 3] = ["node", "wasmi", "chromium"];
 
 /// The exit code of a script that could not reach a registry.
 const OFFLINE: i32 = 3;

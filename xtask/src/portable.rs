@@ -1,0 +1,239 @@
+//! The same pack on every host: real programs are packed with their inputs and arguments, and must then print
+//! the same bytes and end with the same code under weir, the stock wasmtime command line, Node.js, a headless
+//! browser and an interpreter. None of the hosts is given a file: what a pack reads it brings, and what it
+//! writes stays in its memory, so each run prints what proves its results.
+
+use crate::process;
+use crate::programs::{self, REAL, Runtimes};
+use crate::suite::Tally;
+use anyhow::{Context, Result, bail};
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+/// One pack and its run.
+struct Pack {
+    /// The case of `programs` whose program, inputs and data are packed.
+    case: &'static str,
+    /// Beside the program itself, the decoders are to be the same everywhere.
+    compress: &'static str,
+    /// What the pack carries as its arguments. Not those of the case, which only write files.
+    args: &'static [&'static str],
+    /// A file of the inputs that the host gives as stdin; without one, stdin is empty.
+    stdin: Option<&'static str>,
+    exit_code: i32,
+}
+
+const fn pack(case: &'static str, compress: &'static str, args: &'static [&'static str]) -> Pack {
+    Pack { case, compress, args, stdin: None, exit_code: 0 }
+}
+
+const PACKS: [Pack; 7] = [
+    pack("resvg", "lz4", &["/w/figure.svg", "-c"]),
+    pack("usvg", "none", &["/w/figure.svg", "-c"]),
+    // It cannot write its sound to stdout. What it prints on the way is computed from the text and the voice.
+    pack("flite", "zstd", &["-psdur", "-pw", "-f", "/w/speech.txt", "-o", "/w/out.wav"]),
+    pack("quickjs", "zstd", &["-m", "/w/main.js"]),
+    pack("sqlite", "lz4", &["/w/out.db", ".read /w/main.sql", SQLITE_DIGESTS]),
+    Pack { stdin: Some("settings.ini"), exit_code: 3, ..pack("python", "none", &["-c", PYTHON]) },
+    // Stops before it calls ABC, behind which yosys prints nothing any more.
+    pack("yosys", "zstd", &["-q", "-p", YOSYS]),
+];
+
+/// The files that the script before has written.
+const SQLITE_DIGESTS: &str = "select hex(sha3(readfile('/w/out.csv'))), hex(sha3(readfile('/w/out.db')))";
+
+/// Everything that the benchmark does, the digest of what it wrote, and all three streams.
+const PYTHON: &str = "\
+import hashlib, runpy, sys
+runpy.run_path('/w/main.py')
+print(hashlib.sha256(open('/w/out.db', 'rb').read() + open('/w/out.json', 'rb').read()).hexdigest())
+print(len(sys.stdin.buffer.read()), 'bytes on stdin', file=sys.stderr)
+sys.exit(3)";
+
+const YOSYS: &str = "read_verilog /w/counter.v; synth_ice40 -top counter -run begin:map_luts; \
+    write_json /w/out.json; write_verilog -noattr; write_rtlil";
+
+/// What runs packs.
+struct Host {
+    name: &'static str,
+    /// The start of the command that ends with the pack.
+    command: Box<dyn Fn() -> Command>,
+    /// Why it cannot be used on this machine.
+    missing: Option<String>,
+}
+
+/// `cargo xtask portable`: the named packs, or all.
+pub fn run(root: &Path, names: &[&str]) -> Result<bool> {
+    let known: Vec<&str> = PACKS.iter().map(|pack| pack.case).collect();
+    if let Some(wrong) = names.iter().find(|name| !known.contains(name)) {
+        bail!("no pack is called {wrong}; there are: {}", known.join(", "));
+    }
+    Ok(compare(root, names)?.failed == 0)
+}
+
+/// All packs whose program is there.
+pub fn compare_all(root: &Path) -> Result<Tally> {
+    compare(root, &[])
+}
+
+fn compare(root: &Path, names: &[&str]) -> Result<Tally> {
+    let runtimes = Runtimes::find(root, "dev")?;
+    let (mut tally, mut hosts) = (Tally::default(), Vec::new());
+    for host in hosts_of(root, &runtimes) {
+        match &host.missing {
+            Some(why) => {
+                println!("skipped: {}: {why}", host.name);
+                tally.skipped += 1;
+            }
+            None => hosts.push(host),
+        }
+    }
+    for pack in PACKS.iter().filter(|pack| names.is_empty() || names.contains(&pack.case)) {
+        let case = REAL.iter().find(|case| case.name == pack.case).context("a pack names no case")?;
+        if !case.is_there(root) {
+            println!("skipped: {}: no .programs/{}: run scripts/programs.sh", case.name, case.program);
+            tally.skipped += 1;
+            continue;
+        }
+        let began = std::time::Instant::now();
+        let made = make(root, &runtimes, pack, case)?;
+        for (host, found) in differences(root, pack, &made, &hosts)? {
+            if found.is_empty() {
+                tally.passed += 1;
+            } else {
+                println!("pack {} on {host} ... FAILED\n    {}", pack.case, found.join("\n    "));
+                tally.failed += 1;
+            }
+        }
+        println!("pack {} ({}) ran, {:.1} s", pack.case, pack.compress, began.elapsed().as_secs_f64());
+    }
+    let names: Vec<&str> = hosts.iter().map(|host| host.name).collect();
+    println!("hosts: {}: {} runs the same, {} not", names.join(", "), tally.passed, tally.failed);
+    Ok(tally)
+}
+
+/// Makes the pack, which then needs nothing else.
+fn make(root: &Path, runtimes: &Runtimes, pack: &Pack, case: &programs::Case) -> Result<PathBuf> {
+    let folder = runtimes.cache.join("packs");
+    let empty = folder.join("empty");
+    fs::create_dir_all(&empty).with_context(|| format!("cannot make {}", empty.display()))?;
+    let made = folder.join(format!("{}.wasm", pack.case));
+    let mut command = runtimes.weir_command("pack");
+    command.arg("--mount").arg(programs::pair("/w", &inputs(root, pack)));
+    for (data, guest) in case.data {
+        command.arg("--mount").arg(programs::pair(guest, &root.join(".programs").join(data)));
+    }
+    for guest in case.scratch {
+        command.arg("--mount").arg(programs::pair(guest, &empty));
+    }
+    command.args(["--compress", pack.compress]).arg("--output").arg(&made);
+    command.arg(root.join(".programs").join(case.program)).arg("--").args(pack.args);
+    process::text(&mut command)?;
+    Ok(made)
+}
+
+fn inputs(root: &Path, pack: &Pack) -> PathBuf {
+    root.join("benches/programs").join(pack.case)
+}
+
+/// What is wrong on each host: the first against what is expected, the others against the first.
+fn differences(root: &Path, pack: &Pack, made: &Path, hosts: &[Host]) -> Result<Vec<(&'static str, Vec<String>)>> {
+    let mut first: Option<Output> = None;
+    let mut all = Vec::new();
+    for host in hosts {
+        let mut command = (host.command)();
+        command.arg(made).stdin(match pack.stdin {
+            Some(name) => Stdio::from(File::open(inputs(root, pack).join(name))?),
+            None => Stdio::null(),
+        });
+        let output = process::kept(&mut command)?;
+        let mut found = Vec::new();
+        if output.status.code() != Some(pack.exit_code) {
+            found.push(format!("{}: {}", output.status, programs::tail(&output.stderr)));
+        }
+        match &first {
+            None if output.stdout.is_empty() => found.push("it printed nothing, so nothing is proved".into()),
+            None => {}
+            Some(first) => found.extend(stream_differences(&output, first)),
+        }
+        first.get_or_insert(output);
+        all.push((host.name, found));
+    }
+    Ok(all)
+}
+
+fn stream_differences(output: &Output, first: &Output) -> Vec<String> {
+    let streams = [("stdout", &output.stdout, &first.stdout), ("stderr", &output.stderr, &first.stderr)];
+    let differ = streams.into_iter().filter(|(_, ours, theirs)| ours != theirs);
+    differ.map(|(what, ours, theirs)| format!("{what}: {}", programs::first_difference(ours, theirs))).collect()
+}
+
+/// Every host, there or not.
+fn hosts_of(root: &Path, runtimes: &Runtimes) -> Vec<Host> {
+    let engines = programs::cache().join("engines");
+    let (node, wasmi) = (newest(&engines, "node-", "bin/node"), newest(&engines, "wasmi-", "bin/wasmi"));
+    let chromium = on_path("chromium");
+    let script = |name: &str| root.join("tests/portable").join(name);
+    let without = |path: &Option<PathBuf>, name: &str| {
+        path.is_none().then(|| format!("is not on this machine: run scripts/engines.sh {name}"))
+    };
+    let node_host = starts(node.as_deref(), &[&script("node-host.mjs")]);
+    let browser_host = starts(node.as_deref(), &[&script("browser-host.mjs"), chromium.as_deref().unwrap_or(root)]);
+    let (weir, stock) = (runtimes.clone(), runtimes.clone());
+    let no_stock = (!runtimes.stock_is_there()).then(|| "is not on this machine: run scripts/tools.sh".to_string());
+    let host = |name, command, missing| Host { name, command, missing };
+    vec![
+        host("weir", Box::new(move || weir.weir()), None),
+        host("wasmtime", Box::new(move || stock.stock()), no_stock),
+        host("node", node_host, without(&node, "node")),
+        host("chromium", browser_host, without(&node, "node").or_else(|| without(&chromium, "chromium"))),
+        host("wasmi", starts(wasmi.as_deref(), &[Path::new("run")]), without(&wasmi, "wasmi")),
+    ]
+}
+
+/// Commands that begin with `program` and `words`.
+fn starts(program: Option<&Path>, words: &[&Path]) -> Box<dyn Fn() -> Command> {
+    let program = program.unwrap_or_else(|| Path::new("missing")).to_path_buf();
+    let words: Vec<PathBuf> = words.iter().map(|word| word.to_path_buf()).collect();
+    Box::new(move || {
+        let mut command = Command::new(&program);
+        command.args(&words).env_remove("NODE_OPTIONS");
+        command
+    })
+}
+
+/// `file` in the last folder by name that begins with `prefix`: folders are named after pinned versions.
+fn newest(engines: &Path, prefix: &str, file: &str) -> Option<PathBuf> {
+    let entries = fs::read_dir(engines).ok()?.flatten();
+    let named = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(prefix));
+    named.map(|entry| entry.path().join(file)).filter(|path| path.exists()).max()
+}
+
+fn on_path(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|folder| folder.join(name)).find(|path| path.is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_pack_is_of_a_known_case() {
+        let unknown = PACKS.iter().find(|pack| REAL.iter().all(|case| case.name != pack.case));
+        assert!(unknown.is_none(), "{:?}", unknown.map(|pack| pack.case));
+    }
+
+    #[test]
+    fn streams_are_compared_apart() {
+        let output = |stdout: &[u8], stderr: &[u8]| Output {
+            status: std::process::ExitStatus::default(),
+            stdout: stdout.into(),
+            stderr: stderr.into(),
+        };
+        assert!(stream_differences(&output(b"a", b"b"), &output(b"a", b"b")).is_empty());
+        let found = stream_differences(&output(b"a", b"x"), &output(b"a", b"b"));
+        assert_eq!(found, ["stderr: 1 bytes instead of 1, first different at 0: `x` instead of `b`"]);
+    }
+}
