@@ -133,7 +133,7 @@ impl Client {
         }
         let http = builder
             .build()
-            .map_err(|error| Error::new(Kind::Tls, format!("encryption cannot be set up: {}", chain(&error))))?;
+            .map_err(|error| Error::new(Kind::Tls, format!("encryption cannot be set up: {}", innermost(&error))))?;
         let host = if reference.host() == "docker.io" { "registry-1.docker.io" } else { reference.host() };
         let scheme = if options.insecure.iter().any(|name| name.eq_ignore_ascii_case(host)) { "http" } else { "https" };
         let bad = |_| Error::new(Kind::Reference, format!("{host} is no address of a registry"));
@@ -401,7 +401,7 @@ impl Client {
 
     fn network(&self, error: reqwest::Error) -> Error {
         let error = error.without_url();
-        let why = chain(&error);
+        let why = innermost(&error);
         let tls = is_tls(&error);
         let plain = tls && why.contains("InvalidContentType");
         let advice = if plain {
@@ -450,30 +450,21 @@ fn stream_of(file: Arc<File>, size: u64) -> reqwest::Body {
     }))
 }
 
-fn is_tls(error: &reqwest::Error) -> bool {
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        // The wrapper of an IO error does not show what it wraps as its source.
-        let inner = error.downcast_ref::<std::io::Error>().and_then(|error| error.get_ref());
-        if error.is::<rustls::Error>() || inner.is_some_and(|inner| inner.is::<rustls::Error>()) {
-            return true;
-        }
-        cause = error.source();
+/// The error that caused this one. An IO error does not show what it wraps as its source.
+fn cause<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a (dyn std::error::Error + 'static)> {
+    match error.downcast_ref::<std::io::Error>().and_then(|error| error.get_ref()) {
+        Some(wrapped) => Some(wrapped),
+        None => error.source(),
     }
-    false
 }
 
-/// The innermost causes of an error in one line; the outer ones only say that there was one.
-fn chain(error: &reqwest::Error) -> String {
-    let mut causes = vec![error.to_string()];
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        let text = error.to_string();
-        if causes.last() != Some(&text) {
-            causes.push(text);
-        }
-        cause = error.source();
-    }
-    let from = if causes.len() > 1 { causes.len() - 1 } else { 0 };
-    causes[from..].join(": ")
+fn is_tls(error: &reqwest::Error) -> bool {
+    std::iter::successors(cause(error), |error| cause(*error)).any(|error| error.is::<rustls::Error>())
+}
+
+/// The innermost cause of an error; the outer ones only say that there was one.
+fn innermost(error: &reqwest::Error) -> String {
+    std::iter::successors(cause(error), |error| cause(*error))
+        .last()
+        .map_or_else(|| error.to_string(), |it| it.to_string())
 }
