@@ -17,6 +17,7 @@ mod push;
 mod reference;
 mod seen;
 mod store;
+pub mod tree;
 
 pub use artifact::Component;
 pub use client::Options;
