@@ -8,7 +8,7 @@
 #   c      fstest-c.wasm     WASI 0.1, C         rust  fstest-rust.wasm   WASI 0.1, Rust's std
 #   cpp    fstest-cpp.wasm   WASI 0.1, C++       p2    fstest-p2.wasm     the same source as a WASI 0.2 component
 #   go     fstest-go.wasm    WASI 0.1, Go        p3    fstest-p3.wasm     a WASI 0.3 component
-#   bench  bench-io.wasm, bench-compute.wasm     WASI 0.1, C
+#   bench  bench-io.wasm, bench-compute.wasm, bench-touch.wasm, bench-idle.wasm     WASI 0.1, C
 #
 # Each takes the directory to work in as its argument (p3: the first preopen) and prints lines that are the same on
 # every host. What is newer than its source is not built again.
@@ -51,6 +51,8 @@ build_c() { build_with_zig fstest-c.wasm "$PROGRAMS/c/fstest.c"; }
 build_bench() {
   build_with_zig bench-io.wasm "$BENCH/io.c"
   build_with_zig bench-compute.wasm "$BENCH/compute.c" -lm
+  build_with_zig bench-touch.wasm "$BENCH/touch.c"
+  build_with_zig bench-idle.wasm "$BENCH/touch.c" -DIDLE
 }
 
 build_cpp() {
