@@ -1,12 +1,13 @@
 //! The documents of an artifact: manifest, configuration, and the index of blobs.
 //!
 //! A plain program or a self-contained pack is exactly what the CNCF's Wasm OCI artifact format says: an image
-//! manifest, a configuration of its own type, one layer `application/wasm`. A pack by reference has more layers behind
-//! it: an index (which blobs are in which layer) and the layers with the blobs. Nothing here says when it was made:
-//! the same program is the same artifact.
+//! manifest, a configuration of its own type, one layer `application/wasm`. A pack by reference has an index (which
+//! blobs are in which layer) and the layers with the blobs; a large one has its program in such layers, too, in pieces.
+//! Nothing here says when it was made: the same program is the same artifact.
 
+use crate::chunks::Chunked;
 use crate::error::{Error, Kind, Result};
-use crate::limits::{BLOB_BYTES_MAX, BLOBS_MAX, INDEX_BYTES_MAX, LAYERS_MAX, PROGRAM_BYTES_MAX};
+use crate::limits::{BLOB_BYTES_MAX, BLOBS_MAX, CHUNK_BYTES_MAX, INDEX_BYTES_MAX, LAYERS_MAX, PROGRAM_BYTES_MAX};
 use crate::reference::sha256_of;
 use crate::store::BlobRef;
 use oci_client::manifest::{OCI_IMAGE_MEDIA_TYPE, OciDescriptor, OciImageManifest, WASM_LAYER_MEDIA_TYPE};
@@ -53,10 +54,19 @@ pub(crate) struct BlobLayer {
     pub(crate) blobs: Vec<BlobRef>,
 }
 
-/// A manifest that was checked.
+/// What the index of a pack by reference says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Index {
+    /// The layers of the pack's files.
+    pub(crate) layers: Vec<BlobLayer>,
+    /// The program in pieces, with the layers of these.
+    pub(crate) program: Option<(Chunked, Vec<BlobLayer>)>,
+}
+
+/// A manifest that was checked. It has a program or an index, or both.
 #[derive(Clone, Debug)]
 pub(crate) struct Manifest {
-    pub(crate) program: Descriptor,
+    pub(crate) program: Option<Descriptor>,
     pub(crate) index: Option<Descriptor>,
     pub(crate) blob_layers: BTreeMap<Digest, Descriptor>,
 }
@@ -86,7 +96,7 @@ pub(crate) fn manifest(config: &Descriptor, layers: &[Descriptor], title: &str) 
         ..OciDescriptor::default()
     };
     let mut layers: Vec<OciDescriptor> = layers.iter().map(describe).collect();
-    if let Some(program) = layers.first_mut() {
+    if let Some(program) = layers.first_mut().filter(|first| first.media_type == PROGRAM_MEDIA_TYPE) {
         program.annotations = Some(BTreeMap::from([("org.opencontainers.image.title".into(), title.into())]));
     }
     let manifest = OciImageManifest {
@@ -132,7 +142,10 @@ pub(crate) fn parse_manifest(bytes: &[u8]) -> Result<Manifest> {
     }
     let kinds: BTreeSet<&str> = manifest.layers.iter().map(|layer| layer.media_type.as_str()).take(5).collect();
     let none = || Error::new(Kind::Program, format!("the artifact holds no WebAssembly program (layers: {kinds:?})"));
-    Ok(Manifest { program: program.ok_or_else(none)?, index, blob_layers })
+    if program.is_none() && index.is_none() {
+        return Err(none());
+    }
+    Ok(Manifest { program, index, blob_layers })
 }
 
 fn check(descriptor: &OciDescriptor, bytes_max: u64) -> Result<Descriptor> {
@@ -149,41 +162,69 @@ fn check(descriptor: &OciDescriptor, bytes_max: u64) -> Result<Descriptor> {
 }
 
 /// The index's bytes.
-pub(crate) fn index(layers: &[BlobLayer]) -> Vec<u8> {
-    let layers = layers.iter().map(|layer| wire::IndexLayer {
-        layer: format!("sha256:{}", layer.sha256),
-        blobs: layer.blobs.iter().map(|blob| (blob.digest.to_hex(), blob.size)).collect(),
+pub(crate) fn index(index: &Index) -> Vec<u8> {
+    let blobs = |blobs: &[BlobRef]| blobs.iter().map(|blob| (blob.digest.to_hex(), blob.size)).collect();
+    let layers = |layers: &[BlobLayer]| {
+        let layer = |layer: &BlobLayer| wire::IndexLayer {
+            layer: format!("sha256:{}", layer.sha256),
+            blobs: blobs(&layer.blobs),
+        };
+        layers.iter().map(layer).collect()
+    };
+    let program = index.program.as_ref().map(|(program, pieces)| wire::IndexProgram {
+        blake3: program.whole.digest.to_hex(),
+        size: program.whole.size,
+        chunks: blobs(&program.chunks),
+        layers: layers(pieces),
     });
-    serde_json::to_vec(&wire::Index { layers: layers.collect() }).expect("plain data has a JSON form")
+    serde_json::to_vec(&wire::Index { layers: layers(&index.layers), program }).expect("plain data has a JSON form")
 }
 
 /// Checks an index that a registry gave against its manifest.
 ///
 /// # Errors
 /// It is none, names a layer that the manifest lacks, or is beyond the limits.
-pub(crate) fn parse_index(bytes: &[u8], manifest: &Manifest) -> Result<Vec<BlobLayer>> {
+pub(crate) fn parse_index(bytes: &[u8], manifest: &Manifest) -> Result<Index> {
     let index: wire::Index = serde_json::from_slice(bytes)
         .map_err(|error| answer(format!("the index of blobs is not well formed: {error}")))?;
-    if index.layers.iter().map(|layer| layer.blobs.len()).sum::<usize>() > BLOBS_MAX {
+    let layers = parse_layers(&index.layers, manifest)?;
+    let Some(program) = &index.program else { return Ok(Index { layers, program: None }) };
+    let pieces = parse_layers(&program.layers, manifest)?;
+    let whole = parse_blob(&program.blake3, program.size, PROGRAM_BYTES_MAX)?;
+    let chunks = program.chunks.iter().map(|(hex, size)| parse_blob(hex, *size, CHUNK_BYTES_MAX as u64));
+    let chunks = chunks.collect::<Result<Vec<BlobRef>>>()?;
+    let there: BTreeSet<Digest> = pieces.iter().flat_map(|layer| &layer.blobs).map(|blob| blob.digest).collect();
+    let size = chunks.iter().fold(0u64, |sum, chunk| sum.saturating_add(chunk.size));
+    if size != whole.size || !chunks.iter().all(|chunk| there.contains(&chunk.digest)) {
+        return Err(answer("the pieces of the program are not the program".into()));
+    }
+    Ok(Index { layers, program: Some((Chunked { whole, chunks }, pieces)) })
+}
+
+fn parse_layers(layers: &[wire::IndexLayer], manifest: &Manifest) -> Result<Vec<BlobLayer>> {
+    if layers.iter().map(|layer| layer.blobs.len()).sum::<usize>() > BLOBS_MAX {
         return Err(Error::new(Kind::TooLarge, format!("the artifact has more than {BLOBS_MAX} blobs")));
     }
-    let (mut layers, mut seen) = (Vec::new(), BTreeSet::new());
-    for layer in &index.layers {
+    let (mut parsed, mut seen) = (Vec::new(), BTreeSet::new());
+    for layer in layers {
         let known = sha256_of(&layer.layer).filter(|sha256| manifest.blob_layers.contains_key(sha256));
         let Some(sha256) = known.filter(|sha256| seen.insert(*sha256)) else {
             let message = "the index of blobs names a layer twice, or one that is not in the manifest";
             return Err(answer(message.into()));
         };
-        let blob = |(hex, size): &(String, u64)| {
-            let digest = Digest::from_hex(hex).ok_or_else(|| answer("the index of blobs names a bad digest".into()))?;
-            if *size > BLOB_BYTES_MAX {
-                return Err(Error::new(Kind::TooLarge, format!("blob {digest} has {size} bytes")));
-            }
-            Ok(BlobRef { digest, size: *size })
-        };
-        layers.push(BlobLayer { sha256, blobs: layer.blobs.iter().map(blob).collect::<Result<_>>()? });
+        let blobs = layer.blobs.iter().map(|(hex, size)| parse_blob(hex, *size, BLOB_BYTES_MAX));
+        parsed.push(BlobLayer { sha256, blobs: blobs.collect::<Result<_>>()? });
     }
-    Ok(layers)
+    Ok(parsed)
+}
+
+fn parse_blob(hex: &str, size: u64, bytes_max: u64) -> Result<BlobRef> {
+    let digest = Digest::from_hex(hex).ok_or_else(|| answer("the index of blobs names a bad digest".into()))?;
+    if size > bytes_max {
+        let message = format!("blob {digest} has {size} bytes; at most {bytes_max} are taken");
+        return Err(Error::new(Kind::TooLarge, message));
+    }
+    Ok(BlobRef { digest, size })
 }
 
 /// The manifest that a list of manifests has for WebAssembly.
@@ -234,6 +275,16 @@ mod wire {
     #[derive(Serialize, Deserialize)]
     pub struct Index {
         pub layers: Vec<IndexLayer>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub program: Option<IndexProgram>,
+    }
+
+    #[derive(Serialize, Deserialize)]
+    pub struct IndexProgram {
+        pub blake3: String,
+        pub size: u64,
+        pub chunks: Vec<(String, u64)>,
+        pub layers: Vec<IndexLayer>,
     }
 
     #[derive(Serialize, Deserialize)]
@@ -282,7 +333,7 @@ mod tests {
         let bytes = manifest(&descriptor(2, CONFIG_MEDIA_TYPE), std::slice::from_ref(&program), "tool.wasm");
         let text = String::from_utf8(bytes.clone()).unwrap();
         assert!(text.starts_with(r#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json""#));
-        assert_eq!(parse_manifest(&bytes).unwrap().program, program);
+        assert_eq!(parse_manifest(&bytes).unwrap().program, Some(program.clone()));
         let component = Component { exports: vec!["wasi:cli/run@0.2.0".into()], imports: vec![], target: None };
         let config = String::from_utf8(super::config(Some(&component), &[program])).unwrap();
         assert!(config.contains(r#""os":"wasip2""#));
@@ -294,11 +345,22 @@ mod tests {
         let layers =
             [descriptor(1, PROGRAM_MEDIA_TYPE), descriptor(3, INDEX_MEDIA_TYPE), descriptor(4, BLOB_MEDIA_TYPE)];
         let manifest = parse_manifest(&manifest(&descriptor(2, CONFIG_MEDIA_TYPE), &layers, "t.wasm")).unwrap();
-        let layer =
-            |byte| BlobLayer { sha256: Digest([byte; 32]), blobs: vec![BlobRef { digest: Digest([8; 32]), size: 5 }] };
-        assert_eq!(parse_index(&index(&[layer(4)]), &manifest).unwrap(), [layer(4)]);
-        assert!(parse_index(&index(&[layer(5)]), &manifest).is_err());
-        assert!(parse_index(&index(&[layer(4), layer(4)]), &manifest).is_err());
+        let blob = |byte| BlobRef { digest: Digest([byte; 32]), size: 5 };
+        let layer = |byte| BlobLayer { sha256: Digest([byte; 32]), blobs: vec![blob(8)] };
+        let files = |layers: &[BlobLayer]| Index { layers: layers.to_vec(), program: None };
+        assert_eq!(parse_index(&index(&files(&[layer(4)])), &manifest).unwrap(), files(&[layer(4)]));
+        assert!(parse_index(&index(&files(&[layer(5)])), &manifest).is_err());
+        assert!(parse_index(&index(&files(&[layer(4), layer(4)])), &manifest).is_err());
+        // A program in pieces: all of them are there, and as long as it.
+        let pieces = |size, chunks: &[BlobRef]| {
+            let program = Chunked { whole: BlobRef { size, ..blob(7) }, chunks: chunks.to_vec() };
+            Index { layers: vec![], program: Some((program, vec![layer(4)])) }
+        };
+        let good = pieces(10, &[blob(8), blob(8)]);
+        assert_eq!(parse_index(&index(&good), &manifest).unwrap(), good);
+        for bad in [pieces(11, &[blob(8), blob(8)]), pieces(5, &[blob(9)])] {
+            assert_eq!(parse_index(&index(&bad), &manifest).unwrap_err().kind(), Kind::Answer);
+        }
         assert!(parse_index(b"{\"layers\":[{\"layer\":\"x\",\"blobs\":[]}]}", &manifest).is_err());
         assert!(parse_index(b"[", &manifest).is_err());
     }

@@ -28,6 +28,8 @@ pub struct Kept {
     pub program: BlobRef,
     /// The blobs that the program names.
     pub blobs: Vec<BlobRef>,
+    /// The artifact's list of those, for the next pull.
+    pub(crate) index: Option<BlobRef>,
     /// When it was pulled or run last.
     pub used: SystemTime,
 }
@@ -94,8 +96,9 @@ impl Store {
         self.write_note(&self.pack_path(&whole), &text)
     }
 
-    /// What is known of a pulled reference, whole or not at all: nothing if one of its blobs is missing. The network
-    /// is not asked, so a tag may stand for something newer by now.
+    /// What is known of a pulled reference, whole or not at all: nothing if one of its blobs is missing. The program is
+    /// checked; of blobs only the sizes are, since whoever takes one by [`Store::find`] checks it. The network is not
+    /// asked, so a tag may stand for something newer by now.
     ///
     /// # Errors
     /// The store cannot be read.
@@ -105,7 +108,7 @@ impl Store {
             return Ok(None);
         }
         let kept = read_reference(&path)?;
-        let whole = self.contains(&kept.program.digest) && kept.blobs.iter().all(|blob| self.contains(&blob.digest));
+        let whole = self.contains(&kept.program.digest) && kept.blobs.iter().all(|blob| self.has(blob));
         if !whole {
             return Ok(None);
         }
@@ -123,10 +126,12 @@ impl Store {
         reference: &Reference,
         manifest: &Digest,
         program: &BlobRef,
+        index: Option<&BlobRef>,
         blobs: &[BlobRef],
     ) -> Result<()> {
         let mut text = format!("weir-ref-1 {reference} {manifest}\n");
         text.push_str(&blob_line("program", program));
+        index.iter().for_each(|index| text.push_str(&blob_line("index", index)));
         blobs.iter().for_each(|blob| text.push_str(&blob_line("blob", blob)));
         self.write_note(&self.reference_path(reference), &text)
     }
@@ -186,6 +191,14 @@ impl Store {
         Ok(taken)
     }
 
+    /// Removes blobs that were needed for a while, but for those that something names.
+    pub(crate) fn remove_unnamed(&self, digests: &[Digest]) {
+        // If that cannot be found out they stay, for the collector.
+        let Ok(listing) = self.list() else { return };
+        let named = named(&listing.references, &listing.packs);
+        digests.iter().filter(|digest| !named.contains(digest)).for_each(|digest| self.remove_blob(digest));
+    }
+
     /// Removes what killed writers left, and notes about layers and contents that are not needed any more.
     fn sweep(&self, what: Collect) -> Result<()> {
         for folder in ["aside", "layers", "contents"] {
@@ -231,7 +244,8 @@ fn is_gone(path: &Path) -> bool {
 }
 
 fn named(references: &[Kept], packs: &[KeptPack]) -> BTreeSet<Digest> {
-    let programs = references.iter().map(|kept| kept.program.digest);
+    let programs =
+        references.iter().flat_map(|kept| [Some(kept.program), kept.index]).flatten().map(|blob| blob.digest);
     let blobs = references.iter().flat_map(|kept| &kept.blobs).chain(packs.iter().flat_map(|pack| &pack.blobs));
     programs.chain(blobs.map(|blob| blob.digest)).collect()
 }
@@ -248,8 +262,11 @@ fn read_reference(path: &Path) -> Result<Kept> {
         let reference = words.next()?.parse().ok()?;
         let manifest = Digest::from_hex(words.next()?)?;
         let program = parse_blob("program", lines.next()?)?;
+        let mut lines = lines.peekable();
+        let index = lines.next_if(|line| line.starts_with("index ")).map(|line| parse_blob("index", line));
+        let index = if let Some(index) = index { Some(index?) } else { None };
         let blobs = lines.map(|line| parse_blob("blob", line)).collect::<Option<Vec<_>>>()?;
-        Some(Kept { reference, manifest, program, blobs, used })
+        Some(Kept { reference, manifest, program, blobs, index, used })
     };
     parse().ok_or_else(|| unreadable(path))
 }
@@ -305,7 +322,7 @@ mod tests {
         let (program, shared, of_pack, loose) =
             (put(&store, "program"), put(&store, "shared"), put(&store, "of pack"), put(&store, "loose"));
         let reference: Reference = "r.example/a:1".parse().unwrap();
-        store.keep_reference(&reference, &Digest([9; 32]), &program, &[shared]).unwrap();
+        store.keep_reference(&reference, &Digest([9; 32]), &program, None, &[shared]).unwrap();
         let pack = folder.path().join("p ä\n.wasm");
         fs::write(&pack, "pack").unwrap();
         store.keep_pack(&pack, &[of_pack, shared]).unwrap();
@@ -335,7 +352,7 @@ mod tests {
         let store = Store::at(folder.path()).unwrap();
         let (program, blob) = (put(&store, "program"), put(&store, "blob"));
         let reference: Reference = "r.example/a:1".parse().unwrap();
-        store.keep_reference(&reference, &Digest([9; 32]), &program, &[blob]).unwrap();
+        store.keep_reference(&reference, &Digest([9; 32]), &program, None, &[blob]).unwrap();
         store.remove_blob(&blob.digest);
         assert!(store.kept(&reference).unwrap().is_none());
     }

@@ -7,6 +7,7 @@
 
 mod artifact;
 mod auth;
+mod chunks;
 mod client;
 mod error;
 mod keep;

@@ -28,8 +28,8 @@ pub const BLOBS_MAX: usize = 1_000_000;
 pub const PROGRAM_BYTES_MAX: u64 = 4 << 30;
 /// The largest blob, and the largest layer.
 pub const BLOB_BYTES_MAX: u64 = 64 << 30;
-/// What one pull may bring in all: the default of [`NetworkLimits::pull_bytes_max`].
-pub const PULL_BYTES_MAX: u64 = 64 << 30;
+/// What one pull may bring in all, packed or unpacked: the default of [`NetworkLimits::pull_bytes_max`].
+pub const PULL_BYTES_MAX: u64 = 16 << 30;
 /// Redirects that one request follows.
 pub const REDIRECTS_MAX: u32 = 5;
 /// Requests in flight at once; registries throttle clients that open many more.
@@ -49,6 +49,14 @@ pub const BUNDLE_BYTES_MAX: u64 = 4 << 20;
 pub const BUNDLE_BLOBS_MAX: usize = 1024;
 /// A shared layer ends after a blob whose digest has these low bits clear: one in 64.
 pub const BUNDLE_CUT_MASK: u8 = 0x3f;
+/// Programs of packs by reference are cut into pieces from this size on; a smaller one is a layer as it is.
+pub const CHUNKED_PROGRAM_BYTES_MIN: u64 = 1 << 20;
+/// The smallest piece of a program, but for the last: large enough to be a layer of its own.
+pub const CHUNK_BYTES_MIN: usize = 64 << 10;
+/// The largest piece of a program.
+pub const CHUNK_BYTES_MAX: usize = 4 << 20;
+/// One in so many places (as a power of two) is a cut: pieces have some 320 KiB.
+pub const CHUNK_CUT_BITS: u32 = 18;
 /// How hard layers are compressed: on text, level 9 is within some per cent of the best that is bearable.
 pub const LAYER_ZSTD_LEVEL: i32 = 9;
 /// The window of a compressed layer, as a power of two: what a decoder may be made to keep in memory.
@@ -75,7 +83,7 @@ pub struct NetworkLimits {
     pub idle_timeout: Duration,
     /// What a body must bring per second on average, beyond `idle_timeout`: one byte now and then is no transfer.
     pub rate_bytes_min: u64,
-    /// What one pull may bring in all.
+    /// What one pull may bring in all, packed or unpacked.
     pub pull_bytes_max: u64,
 }
 

@@ -4,7 +4,8 @@
 //! stays in the store even if the pull breaks off later, so the next one goes on from there; what has not passed was
 //! never in the store. The reference is remembered last, when all of it is there.
 
-use crate::artifact::{BlobLayer, Descriptor, Manifest, choose, parse_index, parse_manifest};
+use crate::artifact::{BlobLayer, Descriptor, Index, Manifest, choose, parse_index, parse_manifest};
+use crate::chunks::{self, Chunked};
 use crate::client::{Access, Client, Options, Request, block_on};
 use crate::error::{Error, Kind, Result};
 use crate::layers;
@@ -17,6 +18,7 @@ use oci_client::manifest::{
 };
 use reqwest::{Method, StatusCode};
 use sha2::{Digest as _, Sha256};
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{Read, Seek, Write};
 use std::path::PathBuf;
@@ -62,6 +64,11 @@ pub fn resolve(store: &Store, reference: &Reference, options: &Options) -> Resul
     pull(store, reference, options)
 }
 
+/// Somebody removes files of the store by hand, or the disk loses them.
+fn vanished() -> Error {
+    Error::new(Kind::Store, "what was just fetched vanished from the store again: run this again")
+}
+
 struct Puller {
     store: Store,
     client: Client,
@@ -78,32 +85,96 @@ impl Puller {
     async fn pull(&self, reference: &Reference) -> Result<Pulled> {
         let (digest, bytes) = self.manifest(reference).await?;
         let manifest = parse_manifest(&bytes)?;
-        self.check_sum(&manifest)?;
         let mut moved = Moved { fetched: bytes.len() as u64, reused: 0 };
-        let program = self.document(&manifest.program, &mut moved).await?;
-        self.check_program(&program, reference)?;
-        let layers = match &manifest.index {
+        let packed = manifest.blob_layers.values().chain(&manifest.program).chain(&manifest.index);
+        self.check_sum("packed", packed.map(|layer| layer.size))?;
+        let mut index_blob = None;
+        let index = match &manifest.index {
             Some(descriptor) => {
-                let index = self.document(descriptor, &mut moved).await?;
-                let bytes = self.store.bytes(&index.digest)?;
-                let gone = || Error::new(Kind::Store, "the index of blobs vanished from the store: pull again");
-                parse_index(&bytes.ok_or_else(gone)?, &manifest)?
+                let blob = self.document(descriptor, &mut moved).await?;
+                index_blob = Some(blob);
+                parse_index(&self.store.bytes(&blob.digest)?.ok_or_else(vanished)?, &manifest)?
             }
-            None if manifest.blob_layers.is_empty() => Vec::new(),
+            None if manifest.blob_layers.is_empty() => Index::default(),
             None => return Err(self.client.error(Kind::Answer, "has blobs in this artifact, but no index of them")),
         };
-        let fetched = stream::iter(&layers).map(|layer| self.layer(layer, &manifest)).buffer_unordered(PARALLEL_MAX);
+        self.layers(&index.layers, &manifest, &mut moved).await?;
+        let program = match (&manifest.program, &index.program) {
+            (Some(descriptor), _) => self.document(descriptor, &mut moved).await?,
+            (None, Some((program, pieces))) => {
+                self.joined(reference, program, pieces, &manifest, &mut moved).await?;
+                program.whole
+            }
+            (None, None) => return Err(self.client.error(Kind::Answer, "has no program in this artifact")),
+        };
+        self.check_program(&program, reference)?;
+        let blobs: Vec<BlobRef> = index.layers.into_iter().flat_map(|layer| layer.blobs).collect();
+        self.store.keep_reference(reference, &digest, &program, index_blob.as_ref(), &blobs)?;
+        let path = self.store.find(&program.digest)?.ok_or_else(vanished)?;
+        let (fetched_bytes, reused_bytes) = (moved.fetched, moved.reused);
+        Ok(Pulled { program: path, manifest: digest, fetched_bytes, reused_bytes, refreshed: true })
+    }
+
+    /// Layers of blobs; those whose blobs are all there are not fetched.
+    async fn layers(&self, layers: &[BlobLayer], manifest: &Manifest, moved: &mut Moved) -> Result<()> {
+        let missing = layers.iter().flat_map(|layer| &layer.blobs).filter(|blob| !self.store.has(blob));
+        self.check_sum("unpacked", missing.map(|blob| blob.size))?;
+        let fetched = stream::iter(layers).map(|layer| self.layer(layer, manifest)).buffer_unordered(PARALLEL_MAX);
         let fetched: Vec<Moved> = fetched.try_collect().await?;
         for one in fetched {
             moved.fetched += one.fetched;
             moved.reused += one.reused;
         }
-        let blobs: Vec<BlobRef> = layers.into_iter().flat_map(|layer| layer.blobs).collect();
-        self.store.keep_reference(reference, &digest, &program, &blobs)?;
-        let path = self.store.find(&program.digest)?;
-        let path = path.ok_or_else(|| Error::new(Kind::Store, "the program vanished from the store: pull again"))?;
-        let (fetched_bytes, reused_bytes) = (moved.fetched, moved.reused);
-        Ok(Pulled { program: path, manifest: digest, fetched_bytes, reused_bytes, refreshed: true })
+        Ok(())
+    }
+
+    /// A program in pieces. Pieces of other versions that were pulled are used again; when the program is whole, its
+    /// pieces go.
+    async fn joined(
+        &self,
+        reference: &Reference,
+        program: &Chunked,
+        pieces: &[BlobLayer],
+        manifest: &Manifest,
+        moved: &mut Moved,
+    ) -> Result<()> {
+        if self.store.contains(&program.whole.digest) {
+            moved.reused += pieces.iter().map(|layer| manifest.blob_layers[&layer.sha256].size).sum::<u64>();
+            return Ok(());
+        }
+        let loose = |chunk: &&BlobRef| !self.store.has(chunk);
+        let added: Vec<Digest> = program.chunks.iter().filter(loose).map(|chunk| chunk.digest).collect();
+        // Another pull into the same store may tidy a piece away that both need.
+        for _ in 0..3 {
+            let mut once = Moved::default();
+            self.seed(reference, program)?;
+            self.layers(pieces, manifest, &mut once).await?;
+            moved.fetched += once.fetched;
+            moved.reused += once.reused;
+            if chunks::join(&self.store, program)? {
+                self.store.remove_unnamed(&added);
+                return Ok(());
+            }
+        }
+        Err(vanished())
+    }
+
+    /// Cuts the programs that were pulled from the same repository, and keeps the pieces that are wanted.
+    fn seed(&self, reference: &Reference, program: &Chunked) -> Result<()> {
+        let missing = program.chunks.iter().filter(|chunk| !self.store.has(chunk));
+        let mut missing: BTreeSet<Digest> = missing.map(|chunk| chunk.digest).collect();
+        for kept in self.store.list()?.references {
+            let same = (kept.reference.host(), kept.reference.name()) == (reference.host(), reference.name());
+            if !same || missing.is_empty() {
+                continue;
+            }
+            if let Some(path) = self.store.find(&kept.program.digest)? {
+                let file = File::open(&path).map_err(|error| Error::io("cannot read", &path, &error))?;
+                let (_, added) = chunks::put(&self.store, &mut &file, Some(&missing))?;
+                missing.retain(|digest| !added.contains(digest));
+            }
+        }
+        Ok(())
     }
 
     /// The manifest with its digest; a list of manifests leads on to the one for WebAssembly.
@@ -152,16 +223,16 @@ impl Puller {
         Ok((digest, bytes))
     }
 
-    /// Refuses an artifact that is too large before anything is fetched.
-    fn check_sum(&self, manifest: &Manifest) -> Result<()> {
-        let layers = manifest.blob_layers.values().chain([&manifest.program]).chain(&manifest.index);
-        let bytes = layers.fold(0u64, |sum, layer| sum.saturating_add(layer.size));
+    /// Refuses an artifact that is too large before anything of it is fetched. Both are checked, what comes and what it
+    /// becomes: a few bytes can unpack to very many.
+    fn check_sum(&self, what: &str, sizes: impl Iterator<Item = u64>) -> Result<()> {
+        let bytes = sizes.fold(0, u64::saturating_add);
         let bytes_max = self.client.limits().pull_bytes_max;
         if bytes > bytes_max {
-            let message = format!("the artifact has {bytes} bytes; one pull takes at most {bytes_max}");
+            let message = format!("the artifact has {bytes} bytes ({what}); one pull takes at most {bytes_max}");
             return Err(Error::new(Kind::TooLarge, message));
         }
-        Ok(())
+        if what == "unpacked" { self.store.check_room(bytes) } else { Ok(()) }
     }
 
     fn check_program(&self, program: &BlobRef, reference: &Reference) -> Result<()> {

@@ -1,15 +1,20 @@
 //! Pushing: a program, and the blobs that it names, become an artifact of a registry.
 //!
-//! The manifest goes last, so nobody can pull half an artifact. What the registry has already is not sent again, and
+//! A plain program is one layer. A pack by reference whose program is large is cut into pieces, since a new version of
+//! it changes little of a program that may have many megabytes. The manifest goes last, so nobody can pull half an
+//! artifact. What the registry has already is not sent again, and
 //! what was sent before an interruption counts as that.
 
 use crate::artifact::{
-    self, BlobLayer, CONFIG_MEDIA_TYPE, Component, Descriptor, INDEX_MEDIA_TYPE, PROGRAM_MEDIA_TYPE,
+    self, BlobLayer, CONFIG_MEDIA_TYPE, Component, Descriptor, INDEX_MEDIA_TYPE, Index, PROGRAM_MEDIA_TYPE,
 };
+use crate::chunks::{self, Chunked};
 use crate::client::{Access, Body, Client, Options, Request, block_on};
 use crate::error::{Error, Kind, Result};
 use crate::layers::{self, Layer};
-use crate::limits::{INDEX_BYTES_MAX, LAYERS_MAX, MANIFEST_BYTES_MAX, PARALLEL_MAX, PROGRAM_BYTES_MAX};
+use crate::limits::{
+    CHUNKED_PROGRAM_BYTES_MIN, INDEX_BYTES_MAX, LAYERS_MAX, MANIFEST_BYTES_MAX, PARALLEL_MAX, PROGRAM_BYTES_MAX,
+};
 use crate::reference::Reference;
 use crate::store::{BlobRef, Store};
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -17,7 +22,7 @@ use oci_client::manifest::OCI_IMAGE_MEDIA_TYPE;
 use reqwest::{Method, StatusCode};
 use sha2::{Digest as _, Sha256};
 use std::fs::File;
-use std::io::Read;
+use std::io::{Read, Seek};
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -63,16 +68,27 @@ pub fn push(
         return Err(Error::new(Kind::Reference, message));
     };
     let _busy = store.busy()?;
-    let plan = layers::plan(blobs);
-    if plan.len() + 2 > LAYERS_MAX {
-        let message = format!(
-            "the pack needs {} layers; at most {LAYERS_MAX} are made: pack it without --by-reference",
-            plan.len() + 2
-        );
-        return Err(Error::new(Kind::TooLarge, message));
-    }
-    let pusher = Pusher { store: store.clone(), client: Client::new(reference, Access::Push, options)? };
-    block_on(pusher.push(program, &plan, reference, tag))
+    let client = Client::new(reference, Access::Push, options)?;
+    let (descriptor, file) = open_program(program)?;
+    let files = layers::plan(blobs);
+    let in_pieces = !blobs.is_empty() && descriptor.size >= CHUNKED_PROGRAM_BYTES_MIN;
+    let pieces = if in_pieces { Some(chunks::put(store, &mut &file, None)?) } else { None };
+    let (chunked, added) = pieces.map_or((None, Vec::new()), |(chunked, added)| (Some(chunked), added));
+    let pusher = Pusher { store: store.clone(), client };
+    let work = pusher.push(program, Parts { descriptor, file, files, chunked }, reference, tag);
+    let pushed = block_on(work);
+    // The program has a file of its own; its pieces were there for the layers only.
+    store.remove_unnamed(&added);
+    pushed
+}
+
+/// What is pushed.
+struct Parts {
+    descriptor: Descriptor,
+    file: File,
+    files: Vec<Vec<BlobRef>>,
+    /// The program in pieces, which are in the store; `None` if it is one layer.
+    chunked: Option<Chunked>,
 }
 
 struct Pusher {
@@ -87,20 +103,29 @@ struct Sent {
 }
 
 impl Pusher {
-    async fn push(&self, program: &Program, plan: &[Vec<BlobRef>], reference: &Reference, tag: &str) -> Result<Pushed> {
-        let (descriptor, file) = open_program(program)?;
-        let body = Body::File(Arc::new(file), descriptor.size);
-        let mut sent = vec![self.send_blob(descriptor, body).await?];
-        if !plan.is_empty() {
-            let layers = stream::iter(plan).map(|blobs| self.send_layer(blobs)).buffered(PARALLEL_MAX);
-            let layers: Vec<Sent> = layers.try_collect().await?;
-            let index: Vec<BlobLayer> = layers
-                .iter()
-                .zip(plan)
-                .map(|(layer, blobs)| BlobLayer { sha256: layer.descriptor.sha256, blobs: blobs.clone() })
-                .collect();
+    async fn push(&self, program: &Program, parts: Parts, reference: &Reference, tag: &str) -> Result<Pushed> {
+        let pieces = parts.chunked.as_ref().map(|chunked| layers::plan(&chunked.chunks)).unwrap_or_default();
+        let count = parts.files.len() + pieces.len() + 2;
+        if count > LAYERS_MAX {
+            let message =
+                format!("the pack needs {count} layers; at most {LAYERS_MAX} are made: pack it without --by-reference");
+            return Err(Error::new(Kind::TooLarge, message));
+        }
+        let mut sent = Vec::new();
+        if parts.chunked.is_none() {
+            let body = Body::File(Arc::new(parts.file), parts.descriptor.size);
+            sent.push(self.send_blob(parts.descriptor, body).await?);
+        }
+        if !parts.files.is_empty() {
+            let (files, mut layers) = self.send_layers(&parts.files).await?;
+            let (pieces, more) = self.send_layers(&pieces).await?;
+            let index = Index { layers: files, program: parts.chunked.map(|chunked| (chunked, pieces)) };
             sent.push(self.send_bytes(INDEX_MEDIA_TYPE, artifact::index(&index), INDEX_BYTES_MAX).await?);
-            sent.extend(layers);
+            sent.append(&mut layers);
+            // A piece can be a file, too: then its layer is there already.
+            sent.extend(
+                more.into_iter().filter(|layer| !index.layers.iter().any(|it| it.sha256 == layer.descriptor.sha256)),
+            );
         }
         let layers: Vec<Descriptor> = sent.iter().map(|sent| sent.descriptor.clone()).collect();
         let config = artifact::config(program.component.as_ref(), &layers);
@@ -120,6 +145,14 @@ impl Pusher {
             layers,
             uploaded_layers,
         })
+    }
+
+    async fn send_layers(&self, plan: &[Vec<BlobRef>]) -> Result<(Vec<BlobLayer>, Vec<Sent>)> {
+        let sent = stream::iter(plan).map(|blobs| self.send_layer(blobs)).buffered(PARALLEL_MAX);
+        let sent: Vec<Sent> = sent.try_collect().await?;
+        let named = sent.iter().zip(plan);
+        let named = named.map(|(sent, blobs)| BlobLayer { sha256: sent.descriptor.sha256, blobs: blobs.clone() });
+        Ok((named.collect(), sent))
     }
 
     /// Sends a layer of blobs; it is put together only if nobody knows yet what it is, or the registry lacks it.
@@ -239,5 +272,6 @@ fn open_program(program: &Program) -> Result<(Descriptor, File)> {
         return Err(Error::new(Kind::Program, format!("{} changes while it is read", path.display())));
     }
     let sha256 = Digest(sha256.finalize().into());
+    (&file).rewind().map_err(failed)?;
     Ok((Descriptor { media_type: PROGRAM_MEDIA_TYPE.into(), sha256, size }, file))
 }

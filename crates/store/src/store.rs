@@ -144,6 +144,10 @@ impl Store {
                 Ok(0) => break,
                 Ok(count) => count,
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                // Bytes that should be something are part of a layer, which was read whole before.
+                Err(error) if expected.is_some() => {
+                    return Err(Error::new(Kind::Digest, format!("a layer cannot be unpacked: {error}")));
+                }
                 Err(error) => return Err(Error::new(Kind::Store, format!("cannot read what is to be kept: {error}"))),
             };
             size += count as u64;
@@ -236,6 +240,27 @@ impl Store {
     /// Whether a blob is there and is what its name says.
     pub fn contains(&self, digest: &Digest) -> bool {
         matches!(self.find(digest), Ok(Some(_)))
+    }
+
+    /// Whether there is a file of a blob's name and size. Nothing is hashed.
+    pub(crate) fn has(&self, blob: &BlobRef) -> bool {
+        lstat(self.blob_path(&blob.digest)).is_ok_and(|state| state.st_size as u64 == blob.size)
+    }
+
+    /// Refuses what would not fit on the disk before it is begun.
+    pub(crate) fn check_room(&self, bytes: u64) -> Result<()> {
+        // A file system that does not say is found full when it is.
+        let Ok(state) = rustix::fs::statvfs(&self.folder) else { return Ok(()) };
+        let free = state.f_bavail.saturating_mul(state.f_frsize);
+        if bytes <= free {
+            return Ok(());
+        }
+        let message = format!(
+            "{bytes} bytes are to come, but the disk of the store {} has {free} left: free some space (weir store gc), \
+             or set WEIR_STORE_DIR to another disk",
+            self.folder.display()
+        );
+        Err(Error::new(Kind::Store, message))
     }
 
     /// Every blob with its size and the time since it was written, in the order of the names. Nothing is hashed.

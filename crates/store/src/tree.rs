@@ -38,6 +38,25 @@ pub struct ScanOptions {
     pub keep_links: bool,
 }
 
+impl HostTree {
+    /// Adds an empty directory, in which the program can write.
+    ///
+    /// # Errors
+    /// Something is there already.
+    pub fn add_scratch(&mut self, guest: &str, options: ScanOptions) -> Result<(), TreeError> {
+        let path = tree_path(guest)?;
+        let at = match self.tree.entries.binary_search_by(|entry| entry.path.as_str().cmp(&path)) {
+            Ok(_) => return wrong(format!("--scratch {guest}: a mount puts something there already")),
+            Err(at) => at,
+        };
+        let modified = options.time.unwrap_or(0);
+        self.tree.entries.insert(at, Entry { path: path.clone(), modified, node: Node::Directory });
+        self.files.insert(at, None);
+        self.tree.mounts.push(Mount { guest: guest.into(), path, directory: true });
+        Ok(())
+    }
+}
+
 /// A tree on disk: what is in it, and where its bytes are.
 #[derive(Debug)]
 pub struct HostTree {

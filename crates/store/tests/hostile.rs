@@ -448,13 +448,16 @@ fn indexes_and_blobs_that_lie() {
     check_one(serve("{\"layers\":7}".into(), blob.clone(), PLAIN), Kind::Answer, "not well formed");
     check_one(
         serve(index(&blob, &wrong, 1000), blob.clone(), "application/vnd.weir.blob.v1+zstd"),
-        Kind::Store,
-        "read",
+        Kind::Digest,
+        "cannot be unpacked",
     );
     let bomb = zstd::bulk::compress(&vec![0; 200 << 20], 3).unwrap();
     let nine = blake3_hex(&[0; 9]);
     let handler = serve(index(&bomb, &nine, 9), bomb.clone(), "application/vnd.weir.blob.v1+zstd");
     check_one(handler, Kind::Digest, "holds more");
+    // Blobs that are what they say, and far too many bytes.
+    let handler = serve(index(&bomb, &nine, 17 << 30), bomb.clone(), "application/vnd.weir.blob.v1+zstd");
+    check_one(handler, Kind::TooLarge, "unpacked");
     let lone = manifest(&[
         descriptor("application/wasm", &sha256(PROGRAM), PROGRAM.len()),
         descriptor(PLAIN, &sha256(&blob), blob.len()),

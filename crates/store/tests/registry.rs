@@ -260,6 +260,38 @@ fn two_versions_share_what_they_share() {
 }
 
 #[test]
+fn two_versions_of_a_large_program_share_most_of_it() {
+    let Some(registry) = Registry::plain() else { return };
+    let (from, to, options) = (Place::new(), Place::new(), registry.options());
+    let (one, two) = (registry.reference("app:1"), registry.reference("app:2"));
+    let program = from.program("");
+    let mut bytes = [b"\0asm\x01\0\0\0".to_vec(), noise(5, 12 << 20)].concat();
+    fs::write(&program.path, &bytes).unwrap();
+    let blobs = tree(&from, 0);
+    let before = from.store.list().unwrap();
+    let first = push(&from.store, &program, &blobs, &one, &options).unwrap();
+    assert_eq!(from.store.list().unwrap().blobs, before.blobs);
+    let pulled = pull(&to.store, &one, &options).unwrap();
+    assert_eq!(fs::read(&pulled.program).unwrap(), bytes);
+    // The program is there once, and not in pieces as well.
+    assert_eq!(to.store.list().unwrap().loose, []);
+
+    bytes.splice(5_000_000..5_000_001, *b"some more");
+    fs::write(&program.path, &bytes).unwrap();
+    let second = push(&from.store, &program, &blobs, &two, &options).unwrap();
+    let pulled_second = pull(&to.store, &two, &options).unwrap();
+    assert_eq!(fs::read(&pulled_second.program).unwrap(), bytes);
+    eprintln!(
+        "program of 12 MiB: {} up, {} down; changed in one place: {} up, {} down",
+        first.uploaded_bytes, pulled.fetched_bytes, second.uploaded_bytes, pulled_second.fetched_bytes
+    );
+    assert!(second.uploaded_bytes < 2_000_000 && pulled_second.fetched_bytes < 2_000_000);
+    let again = pull(&to.store, &two, &options).unwrap();
+    assert!(again.fetched_bytes < 100_000, "{again:?}");
+    assert!(from.is_clean() && to.is_clean());
+}
+
+#[test]
 fn bytes_that_rotted_in_the_registry_are_refused() {
     let Some(registry) = Registry::plain() else { return };
     let (from, to, options) = (Place::new(), Place::new(), registry.options());
@@ -274,6 +306,7 @@ fn bytes_that_rotted_in_the_registry_are_refused() {
         let mut bad = good.clone();
         *bad.last_mut().unwrap() ^= 1;
         fs::write(&file, &bad).unwrap();
+        let to = Place::new();
         let error = pull(&to.store, &reference, &options).unwrap_err();
         assert_eq!(error.kind(), Kind::Digest, "{error}");
         assert!(to.store.kept(&reference).unwrap().is_none() && to.is_clean());
@@ -285,8 +318,10 @@ fn bytes_that_rotted_in_the_registry_are_refused() {
     let path = to.store.find(&blob.digest).unwrap().unwrap();
     fs::remove_file(&path).unwrap();
     fs::write(&path, noise(2, 100_000)).unwrap();
+    assert!(!to.store.contains(&blob.digest));
     assert!(to.store.kept(&reference).unwrap().is_none());
     assert!(resolve(&to.store, &reference, &options).unwrap().refreshed);
+    assert!(to.store.contains(&blob.digest));
 }
 
 #[test]

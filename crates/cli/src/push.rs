@@ -1,0 +1,75 @@
+//! `weir push`.
+
+use crate::exit::{self, Failure};
+use crate::launch::open;
+use crate::pull::{RegistryOptions, failure, parse_reference};
+use clap::Args;
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use weir_engine::{Cache, Format, Program};
+use weir_link::pack::{MANIFEST_SECTION, Manifest};
+use weir_store::{BlobRef, Component, Reference, Store, push};
+use weir_types::Digest;
+
+/// Puts a program or a pack into a registry, in the form that other tools read, too.
+///
+/// What the registry has already is not sent again: a new version of a pack by reference costs what
+/// changed. Credentials are those of `docker login`.
+#[derive(Args)]
+#[command(after_help = concat!(
+    "Examples:\n",
+    "  weir push app.wasm ghcr.io/me/app:1.2\n",
+    "  weir push app.wasm localhost:5000/app:1.2 --insecure localhost:5000"
+), after_long_help = exit::HELP)]
+pub struct Options {
+    #[command(flatten)]
+    registry: RegistryOptions,
+    /// A program or a pack: a .wasm file
+    #[arg(value_name = "PACK")]
+    pack: PathBuf,
+    /// Where to: REGISTRY/NAME:TAG
+    #[arg(value_name = "REFERENCE", value_parser = parse_reference)]
+    reference: Reference,
+}
+
+/// Runs the subcommand.
+///
+/// # Errors
+/// It is no program, its blobs are missing, or the registry does not take it.
+pub fn run(options: &Options) -> Result<ExitCode, Failure> {
+    let program = open(&options.pack, Cache::of_user().as_ref())?;
+    let blobs = references(&program)?;
+    let component = if program.format() == Format::Component { Some(component(&program)?) } else { None };
+    let store = Store::of_user().map_err(|error| failure(&error))?;
+    let pushing = weir_store::Program { path: options.pack.clone(), component };
+    let pushed = push(&store, &pushing, &blobs, &options.reference, &options.registry.collect());
+    let pushed = pushed.map_err(|error| failure(&error))?;
+    println!("{}", options.reference);
+    println!("  digest        sha256:{}", pushed.manifest);
+    println!(
+        "  sent          {:>12} bytes, {} of {} layers",
+        pushed.uploaded_bytes, pushed.uploaded_layers, pushed.layers
+    );
+    println!("  there already {:>12} bytes", pushed.skipped_bytes);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The blobs that a pack names; none if it is no pack, or has its files inside.
+pub fn references(program: &Program) -> Result<Vec<BlobRef>, Failure> {
+    let Some(section) = program.custom_section(MANIFEST_SECTION)? else { return Ok(Vec::new()) };
+    let named = |what: &dyn std::fmt::Display| Failure::program(format!("{}: {what}", program.path().display()));
+    let manifest = Manifest::decode(&section).map_err(|error| named(&error))?;
+    let blob = |(hex, size): &(String, u64)| {
+        let digest = Digest::from_hex(hex).ok_or_else(|| named(&format!("it names a blob {hex:?}, which is no digest")))?;
+        Ok(BlobRef { digest, size: *size })
+    };
+    manifest.references.iter().map(blob).collect()
+}
+
+fn component(program: &Program) -> Result<Component, Failure> {
+    let named = |error| Failure::program(format!("{}: {error}", program.path().display()));
+    let inspection = weir_link::inspect(program.bytes()?).map_err(named)?;
+    let imports: BTreeSet<String> = inspection.imports.into_iter().map(|import| import.module).collect();
+    Ok(Component { exports: inspection.exports, imports: imports.into_iter().collect(), target: None })
+}
