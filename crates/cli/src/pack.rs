@@ -31,6 +31,9 @@ pub struct Options {
     /// A host file or directory that goes into the pack
     #[arg(long, value_name = "GUEST=HOST", value_parser = pair)]
     mount: Vec<(String, String)>,
+    /// An empty directory, in which the program can write
+    #[arg(long, value_name = "GUEST")]
+    scratch: Vec<String>,
     /// Where the pack is written
     #[arg(long, short, value_name = "OUT.wasm")]
     output: PathBuf,
@@ -92,7 +95,10 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
         return Err(Failure::program(format!("{} is a module, not a component", program.path().display())));
     }
     let scan = ScanOptions { time: time(options)?, keep_links: options.keep_links };
-    let tree = HostTree::scan(&options.mount, scan).map_err(Failure::grant)?;
+    let mut tree = HostTree::scan(&options.mount, scan).map_err(Failure::grant)?;
+    for guest in &options.scratch {
+        tree.add_scratch(guest, scan).map_err(Failure::grant)?;
+    }
     let pack_options = PackOptions {
         codec: match options.compress {
             Compress::None => Codec::None,

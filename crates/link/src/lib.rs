@@ -7,6 +7,7 @@
 
 mod builtin;
 mod code;
+pub mod component;
 mod error;
 mod inspect;
 pub mod limits;

@@ -216,26 +216,62 @@ impl Platform for Inside {
     }
 }
 
-/// Writes a message to stderr. The standard import takes it from the program's memory, so the beginning
-/// of that is put back afterwards; a program with less memory than the message gets none.
+/// Lends the first `len` bytes of the program's memory to `act` and puts them back: the standard imports
+/// work on the program's memory, and WebAssembly code runs in one thread. A program with less has none to lend.
+fn borrowing<T>(len: u32, act: impl FnOnce() -> T) -> Option<T> {
+    if !Program.holds(u64::from(len)) {
+        return None;
+    }
+    let mut kept = Vec::from([0; SCRATCH_BYTES_MIN]);
+    kept.resize(len as usize, 0);
+    Program.copy_in(0, &mut kept);
+    let result = act();
+    Program.copy_out(0, &kept);
+    Some(result)
+}
+
+const SCRATCH_BYTES_MIN: usize = 16;
+/// Bytes of arguments among which the program's name is looked for.
+const ARGS_BYTES_MAX: u32 = 16_384;
+
+/// The name under which the host runs the program.
+fn program_name() -> Option<Vec<u8>> {
+    let (count, size) = borrowing(8, || {
+        let errno = wasi::args_sizes_get(0, 4);
+        (if errno == 0 { Program.load32(0) } else { 0 }, Program.load32(4))
+    })?;
+    let needed = count.checked_mul(4)?.checked_add(size)?;
+    if count == 0 || needed > ARGS_BYTES_MAX {
+        return None;
+    }
+    borrowing(needed, || {
+        if wasi::args_get(0, count * 4) != 0 {
+            return None;
+        }
+        let start = Program.load32(0);
+        let mut name = Vec::from([0]);
+        name.resize(needed.checked_sub(start)? as usize, 0);
+        Program.copy_in(start, &mut name);
+        let end = name.iter().position(|byte| *byte == 0)?;
+        name.truncate(end);
+        Some(name)
+    })?
+}
+
+/// Writes a message to stderr that begins with the name of the program.
 pub fn complain(parts: &[&str]) {
-    const MESSAGE: u32 = 16;
-    let mut message = Vec::from([0; MESSAGE as usize]);
+    let mut message = Vec::from(*b"weir: ");
+    message.extend(program_name().as_deref().unwrap_or(b"the pack"));
     for part in parts {
         message.extend_from_slice(part.as_bytes());
     }
-    let len = message.len() as u32 - MESSAGE;
-    message[..4].copy_from_slice(&MESSAGE.to_le_bytes());
-    message[4..8].copy_from_slice(&len.to_le_bytes());
-    if !Program.holds(message.len() as u64) {
-        return;
-    }
-    let mut kept = Vec::from([0; MESSAGE as usize]);
-    kept.resize(message.len(), 0);
-    Program.copy_in(0, &mut kept);
-    Program.copy_out(0, &message);
-    wasi::fd_write(2, 0, 1, 8);
-    Program.copy_out(0, &kept);
+    let len = message.len() as u32;
+    borrowing(16 + len, || {
+        Program.copy_out(16, &message);
+        Program.store32(0, 16);
+        Program.store32(4, len);
+        wasi::fd_write(2, 0, 1, 8)
+    });
 }
 
 #[inline]

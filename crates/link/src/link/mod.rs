@@ -19,7 +19,7 @@ use crate::limits;
 use crate::module::Module;
 pub(crate) use plan::Carry;
 use plan::{Plan, needs_shim, p1_imports};
-use shim::Shim;
+pub(crate) use shim::{Shim, internal};
 use wasmparser::{Parser, TypeRef, Validator, WasmFeatures};
 
 /// Links a program with a shim.
