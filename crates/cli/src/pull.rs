@@ -8,7 +8,6 @@ use std::fs;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use weir_engine::Cache;
 use weir_store::{Kind, Reference, Store, is_reference, pull, resolve};
 
 /// Gets a program or a pack from a registry into the local store.

@@ -24,22 +24,31 @@ pub(crate) struct Chunked {
 /// # Errors
 /// `input` fails, or `take` does.
 pub(crate) fn split(input: &mut dyn Read, take: &mut dyn FnMut(BlobRef, &[u8]) -> Result<()>) -> Result<Chunked> {
+    /// Several pieces at once, so that little is moved.
+    const BUFFER_BYTES: usize = 4 * CHUNK_BYTES_MAX;
     let gear = gear();
-    let (mut buffer, mut whole, mut chunks, mut size) = (Vec::new(), blake3::Hasher::new(), Vec::new(), 0u64);
+    let (mut buffer, mut start, mut ended) = (Vec::new(), 0, false);
+    let (mut whole, mut chunks, mut size) = (blake3::Hasher::new(), Vec::new(), 0u64);
     loop {
-        let wanted = (CHUNK_BYTES_MAX - buffer.len()) as u64;
-        let read = input.take(wanted).read_to_end(&mut buffer);
-        read.map_err(|error| Error::new(Kind::Program, format!("cannot read the program: {error}")))?;
-        if buffer.is_empty() {
+        if buffer.len() - start < CHUNK_BYTES_MAX && !ended {
+            buffer.drain(..start);
+            start = 0;
+            let wanted = BUFFER_BYTES - buffer.len();
+            let read = input.take(wanted as u64).read_to_end(&mut buffer);
+            let read = read.map_err(|error| Error::new(Kind::Program, format!("cannot read the program: {error}")))?;
+            ended = read < wanted;
+        }
+        let rest = &buffer[start..];
+        if rest.is_empty() {
             break;
         }
-        let rest = buffer.split_off(cut(&buffer, &gear));
-        let blob = BlobRef { digest: Digest(*blake3::hash(&buffer).as_bytes()), size: buffer.len() as u64 };
-        whole.update(&buffer);
+        let piece = &rest[..cut(rest, &gear)];
+        let blob = BlobRef { digest: Digest(*blake3::hash(piece).as_bytes()), size: piece.len() as u64 };
+        whole.update(piece);
         size += blob.size;
-        take(blob, &buffer)?;
+        take(blob, piece)?;
         chunks.push(blob);
-        buffer = rest;
+        start += piece.len();
     }
     Ok(Chunked { whole: BlobRef { digest: Digest(*whole.finalize().as_bytes()), size }, chunks })
 }

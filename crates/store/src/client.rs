@@ -414,6 +414,7 @@ impl Client {
             "; run this again: what has come is kept".into()
         };
         let (kind, what) = match (tls, error.is_connect()) {
+            (true, _) if plain => (Kind::Tls, "does not speak TLS"),
             (true, _) => (Kind::Tls, "cannot be trusted"),
             (_, true) => (Kind::Network, "cannot be reached"),
             _ => (Kind::Network, "broke off"),

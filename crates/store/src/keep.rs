@@ -358,6 +358,26 @@ mod tests {
     }
 
     #[test]
+    fn what_was_not_used_for_long_goes() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::at(folder.path()).unwrap();
+        let day = Duration::from_secs(86_400);
+        for (name, days) in [("old", 40), ("new", 2)] {
+            let reference: Reference = format!("r.example/{name}:1").parse().unwrap();
+            let program = put(&store, name);
+            store.keep_reference(&reference, &Digest([9; 32]), &program, None, &[]).unwrap();
+            let file = File::options().append(true).open(store.reference_path(&reference)).unwrap();
+            file.set_modified(SystemTime::now() - day * days).unwrap();
+        }
+        assert_eq!(store.collect(Collect::UnusedFor(day * 60)).unwrap().references, 0);
+        assert_eq!(store.collect(Collect::UnusedFor(day * 30)).unwrap().references, 1);
+        // Used again, it is young again.
+        let new: Reference = "r.example/new:1".parse().unwrap();
+        assert!(store.kept(&new).unwrap().is_some());
+        assert_eq!(store.collect(Collect::UnusedFor(day)).unwrap().references, 0);
+    }
+
+    #[test]
     fn a_damaged_note_stops_the_collector() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::at(folder.path()).unwrap();

@@ -143,6 +143,9 @@ impl Puller {
             return Ok(());
         }
         let loose = |chunk: &&BlobRef| !self.store.has(chunk);
+        // For a moment there are both the pieces and the whole.
+        let missing = program.chunks.iter().filter(loose).map(|chunk| chunk.size).sum::<u64>();
+        self.store.check_room(missing.saturating_add(program.whole.size))?;
         let added: Vec<Digest> = program.chunks.iter().filter(loose).map(|chunk| chunk.digest).collect();
         // Another pull into the same store may tidy a piece away that both need.
         for _ in 0..3 {
@@ -216,7 +219,7 @@ impl Puller {
         let said = said.and_then(sha256_of);
         let bytes = self.client.read(response, MANIFEST_BYTES_MAX).await?;
         let digest = Digest(Sha256::digest(&bytes).into());
-        for expected in [expected, said].into_iter().flatten().filter(|expected| *expected != digest) {
+        if let Some(expected) = [expected, said].into_iter().flatten().find(|expected| *expected != digest) {
             let message = format!("gives a manifest with SHA-256 {digest}, not {expected}");
             return Err(self.client.error(Kind::Digest, &message));
         }

@@ -466,6 +466,43 @@ fn indexes_and_blobs_that_lie() {
 }
 
 #[test]
+fn programs_in_pieces_that_lie() {
+    let piece = PROGRAM.to_vec();
+    let serve = |blake3: &str, size: usize, chunks: &str| {
+        let index = format!(
+            r#"{{"layers":[],"program":{{"blake3":"{blake3}","size":{size},"chunks":[{chunks}],"layers":[{{"layer":"{}","blobs":[["{}",18]]}}]}}}}"#,
+            sha256(PROGRAM),
+            blake3_hex(PROGRAM)
+        );
+        let manifest = manifest(&[
+            descriptor("application/vnd.weir.blobs.v1+json", &sha256(index.as_bytes()), index.len()),
+            descriptor("application/vnd.weir.blob.v1", &sha256(PROGRAM), PROGRAM.len()),
+        ]);
+        honest(manifest, vec![index.into_bytes(), piece.clone()])
+    };
+    let chunk = format!(r#"["{}",18]"#, blake3_hex(PROGRAM));
+    let twice = format!("{chunk},{chunk}");
+    let whole = [PROGRAM, PROGRAM].concat();
+    let server = Server::start(serve(&blake3_hex(&whole), 36, &twice));
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::at(folder.path()).unwrap();
+    let pulled = pull(&store, &server.reference(), &options(&[&server])).unwrap();
+    assert_eq!(std::fs::read(pulled.program).unwrap(), whole);
+
+    check_one(serve(&blake3_hex(b"other"), 36, &twice), Kind::Digest, "not what its name says");
+    check_one(serve(&blake3_hex(&whole), 35, &twice), Kind::Answer, "not the program");
+    check_one(serve(&blake3_hex(&whole), 5 << 30, &twice), Kind::TooLarge, "at most 4294967296");
+    let unknown = format!(r#"["{}",18]"#, blake3_hex(b"other"));
+    check_one(serve(&blake3_hex(&whole), 18, &unknown), Kind::Answer, "not the program");
+    let large = format!(r#"["{}",5000000]"#, blake3_hex(PROGRAM));
+    check_one(serve(&blake3_hex(&whole), 5_000_000, &large), Kind::TooLarge, "at most 4194304");
+    // An index alone makes no program.
+    let index = r#"{"layers":[]}"#;
+    let lone = manifest(&[descriptor("application/vnd.weir.blobs.v1+json", &sha256(index.as_bytes()), index.len())]);
+    check_one(honest(lone, vec![index.into()]), Kind::Answer, "no program");
+}
+
+#[test]
 fn pushes_are_not_led_astray_either() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::at(&folder.path().join("s")).unwrap();
