@@ -98,7 +98,7 @@ pub fn program_file(named: &Path, registry: &RegistryOptions) -> Result<PathBuf,
     let resolved = resolve(&store, &reference, &registry.collect()).map_err(|error| failure(&error))?;
     // A tag may have moved on. That is for people; in a script the line would be among the program's own.
     if !resolved.refreshed && reference.digest().is_none() && std::io::stderr().is_terminal() {
-        eprintln!("weir: {reference} is sha256:{} since it was pulled; weir pull asks again", resolved.manifest);
+        eprintln!("weir: {reference} is sha256:{}, as it was pulled; weir pull asks again", resolved.manifest);
     }
     Ok(resolved.program)
 }

@@ -61,7 +61,8 @@ pub fn references(program: &Program) -> Result<Vec<BlobRef>, Failure> {
     let named = |what: &dyn std::fmt::Display| Failure::program(format!("{}: {what}", program.path().display()));
     let manifest = Manifest::decode(&section).map_err(|error| named(&error))?;
     let blob = |(hex, size): &(String, u64)| {
-        let digest = Digest::from_hex(hex).ok_or_else(|| named(&format!("it names a blob {hex:?}, which is no digest")))?;
+        let digest =
+            Digest::from_hex(hex).ok_or_else(|| named(&format!("it names a blob {hex:?}, which is no digest")))?;
         Ok(BlobRef { digest, size: *size })
     };
     manifest.references.iter().map(blob).collect()

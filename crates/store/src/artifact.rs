@@ -314,6 +314,7 @@ mod wire {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn descriptor(byte: u8, media_type: &str) -> Descriptor {
         Descriptor { media_type: media_type.into(), sha256: Digest([byte; 32]), size: 7 }
@@ -363,6 +364,23 @@ mod tests {
         }
         assert!(parse_index(b"{\"layers\":[{\"layer\":\"x\",\"blobs\":[]}]}", &manifest).is_err());
         assert!(parse_index(b"[", &manifest).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn any_document_is_answered(
+            pieces in proptest::collection::vec(
+                proptest::sample::select(vec![
+                    "{", "}", "[", "]", ",", ":", "\"layers\"", "\"manifests\"", "\"config\"", "\"digest\"", "\"size\"",
+                    "\"schemaVersion\"", "\"mediaType\"", "\"program\"", "\"chunks\"", "1", "-1", "1e400", "null", "\"x\"",
+                ]),
+                0..40,
+            ),
+        ) {
+            let text = pieces.concat();
+            let manifest = Manifest { program: None, index: None, blob_layers: BTreeMap::new() };
+            let _ = (parse_manifest(text.as_bytes()), choose(text.as_bytes()), parse_index(text.as_bytes(), &manifest));
+        }
     }
 
     #[test]

@@ -154,6 +154,11 @@ impl Client {
         self.base.join(&format!("{library}{name}/{path}")).expect("names and digests are parts of addresses")
     }
 
+    /// Whether an address is the registry's own.
+    pub(crate) fn is_own(&self, url: &Url) -> bool {
+        url.origin() == self.base.origin()
+    }
+
     /// The address that a `Location` header names, seen from `from`.
     ///
     /// # Errors
@@ -168,8 +173,12 @@ impl Client {
 
     fn may_visit(&self, url: &Url) -> Result<()> {
         let host = url.host_str().unwrap_or_default();
+        // An address leaves the usual port out, a reference may say it.
+        let port = url.port_or_known_default().unwrap_or_default();
         let named = url.port().map_or_else(|| host.to_string(), |port| format!("{host}:{port}"));
-        let insecure = self.options.insecure.iter().any(|name| name.eq_ignore_ascii_case(&named));
+        let names = [named.clone(), format!("{host}:{port}")];
+        let listed = |name: &String| names.iter().any(|it| it.eq_ignore_ascii_case(name));
+        let insecure = self.is_own(url) || self.options.insecure.iter().any(listed);
         match url.scheme() {
             "https" if !host.is_empty() => Ok(()),
             "http" if insecure => Ok(()),
@@ -190,7 +199,7 @@ impl Client {
     pub(crate) async fn send(&self, request: &Request<'_>) -> Result<(reqwest::Response, Url)> {
         let (mut url, mut redirects, mut authorized) = (request.url.clone(), 0, false);
         loop {
-            let ours = url.origin() == self.base.origin();
+            let ours = self.is_own(&url);
             let response = self.send_once(request, &url, ours).await?;
             match response.status() {
                 StatusCode::UNAUTHORIZED if ours && !authorized => {

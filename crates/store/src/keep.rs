@@ -84,12 +84,16 @@ pub struct Collected {
 
 impl Store {
     /// Remembers that the pack at `path` needs `blobs`; they are kept until that file is gone. A pack that is
-    /// written again at the same path replaces the old entry.
+    /// written again at the same path replaces the old entry; one without blobs takes it away.
     ///
     /// # Errors
     /// There is no such file, or the store cannot be written.
     pub fn keep_pack(&self, path: &Path, blobs: &[BlobRef]) -> Result<()> {
         let whole = path.canonicalize().map_err(|error| Error::io("cannot find the pack", path, &error))?;
+        if blobs.is_empty() {
+            let note = self.pack_path(&whole);
+            return if note.exists() { remove(note) } else { Ok(()) };
+        }
         let hex: String = whole.as_os_str().as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
         let mut text = format!("weir-pack-1 {hex}\n");
         blobs.iter().for_each(|blob| text.push_str(&blob_line("blob", blob)));
@@ -170,7 +174,6 @@ impl Store {
         let _alone = self.lock(FlockOperation::NonBlockingLockExclusive)?;
         let mut taken = Collected::default();
         let mut listing = self.list()?;
-        let remove = |path: PathBuf| fs::remove_file(&path).map_err(|error| Error::io("cannot remove", &path, &error));
         for kept in listing.references.extract_if(.., |kept| goes(kept, what)) {
             remove(self.reference_path(&kept.reference))?;
             taken.references += 1;
@@ -227,6 +230,10 @@ impl Store {
     fn pack_path(&self, path: &Path) -> PathBuf {
         self.folder().join("packs").join(blake3::hash(path.as_os_str().as_bytes()).to_hex().as_str())
     }
+}
+
+fn remove(path: PathBuf) -> Result<()> {
+    fs::remove_file(&path).map_err(|error| Error::io("cannot remove", &path, &error))
 }
 
 /// Whether the collector forgets this reference.
@@ -331,6 +338,9 @@ mod tests {
         assert_eq!((listing.blobs, listing.bytes), (4, 25));
         assert_eq!(listing.loose, [loose]);
         assert_eq!(listing.packs[0].path, pack.canonicalize().unwrap());
+        store.keep_pack(&pack, &[]).unwrap();
+        assert!(store.list().unwrap().packs.is_empty());
+        store.keep_pack(&pack, &[of_pack, shared]).unwrap();
         assert_eq!(store.kept(&reference).unwrap().unwrap().manifest, Digest([9; 32]));
 
         // Young loose blobs stay: a pull may go on from them.

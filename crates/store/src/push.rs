@@ -186,10 +186,12 @@ impl Pusher {
 
     async fn has(&self, descriptor: &Descriptor) -> Result<bool> {
         let url = self.client.url(&format!("blobs/sha256:{}", descriptor.sha256));
-        let (response, _) = self.client.send(&Request::new(Method::HEAD, url)).await?;
+        let (response, url) = self.client.send(&Request::new(Method::HEAD, url)).await?;
         match response.status() {
             StatusCode::OK => Ok(true),
             StatusCode::NOT_FOUND => Ok(false),
+            // Storage behind a registry may answer reading requests only; sending a layer again does no harm.
+            _ if !self.client.is_own(&url) => Ok(false),
             _ => Err(self.client.refused("the question for a layer", response).await),
         }
     }

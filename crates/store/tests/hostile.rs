@@ -381,6 +381,35 @@ fn token_servers_are_held_to_the_same() {
 }
 
 #[test]
+fn tokens_are_asked_for_and_shown() {
+    for (login, asked) in [
+        (r#""auth":"bWU6c2VjcmV0""#, "authorization: Basic bWU6c2VjcmV0"),
+        (r#""auth":"","identitytoken":"refresh""#, "POST /token HTTP/1.1"),
+    ] {
+        let tokens = Server::start(|_| ok(br#"{"access_token":"good"}"#.as_slice()));
+        let realm = format!("http://{}/token", tokens.host());
+        let first = AtomicBool::new(true);
+        let server =
+            Server::start(move |line| match (first.swap(false, Ordering::Relaxed), line.contains("/blobs/")) {
+                (true, _) => Answer::Plain(401, format!("WWW-Authenticate: Bearer realm=\"{realm}\"\r\n"), Vec::new()),
+                (_, true) => ok(PROGRAM),
+                (_, false) => ok(plain_manifest()),
+            });
+        let config = tempfile::tempdir().unwrap();
+        let text = format!(r#"{{"auths":{{"{}":{{{login}}}}}}}"#, server.host());
+        std::fs::write(config.path().join("config.json"), text).unwrap();
+        let options = Options { docker_config: Some(config.path().into()), ..options(&[&server, &tokens]) };
+        let folder = tempfile::tempdir().unwrap();
+        pull(&Store::at(folder.path()).unwrap(), &server.reference(), &options).unwrap();
+        let asking = tokens.requests();
+        assert!(asking.len() == 1 && asking[0].contains(asked), "{asking:?}");
+        let shown = server.requests();
+        assert_eq!(shown.iter().filter(|head| head.contains("authorization: Bearer good")).count(), 2, "{shown:?}");
+        assert!(!shown.iter().any(|head| head.contains("bWU6c2VjcmV0") || head.contains("refresh")), "{shown:?}");
+    }
+}
+
+#[test]
 fn manifests_that_lie() {
     check_one(|_| ok(vec![b' '; 5 << 20]), Kind::TooLarge, "4194304");
     check_one(|_| ok(b"<html>".as_slice()), Kind::Answer, "not well formed");

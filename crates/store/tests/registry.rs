@@ -495,7 +495,10 @@ fn many_pull_at_once() {
     let (from, to, options) = (Place::new(), Place::new(), registry.options());
     let reference = registry.reference("app:1");
     let blobs: Vec<BlobRef> = (0..200).map(|seed| from.put(&noise(seed, 5_000))).collect();
-    push(&from.store, &from.program("x"), &blobs, &reference, &options).unwrap();
+    // Large enough to go in pieces, which each pull tidies away when it is done.
+    let program = from.program("x");
+    fs::write(&program.path, [b"\0asm\x01\0\0\0".to_vec(), noise(3, 5 << 20)].concat()).unwrap();
+    push(&from.store, &program, &blobs, &reference, &options).unwrap();
     let digests: Vec<Digest> = std::thread::scope(|scope| {
         let pulls: Vec<_> = (0..4).map(|_| scope.spawn(|| pull(&to.store, &reference, &options).unwrap())).collect();
         pulls.into_iter().map(|pull| pull.join().unwrap().manifest).collect()
