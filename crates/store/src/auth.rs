@@ -59,6 +59,10 @@ impl Credentials {
             // What every helper says when it has nothing for a host.
             Err(Failure::HelperFailure { stdout, .. }) if stdout.contains("credentials not found") => Ok(Self::None),
             Err(Failure::HelperFailure { helper, .. }) => Err(failed(format!("{helper} failed for {host}"))),
+            Err(Failure::HelperCommunicationError) => {
+                let what = "its credential helper cannot be run: is the program docker-credential-NAME on the PATH?";
+                Err(failed(what.into()))
+            }
             Err(error) => Err(failed(format!("no credentials for {host}: {error}"))),
         }
     }
