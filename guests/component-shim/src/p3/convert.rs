@@ -1,7 +1,8 @@
 //! The words of wasi:filesystem 0.3 for those of the tree, as in the host under `weir run`.
 
-use super::{bindings::exports::wasi::filesystem::types, identity_hash};
-use crate::files::{Access, nanoseconds};
+use super::bindings::exports::wasi::filesystem::types;
+use super::bindings::wasi::clocks::system_clock::Instant;
+use crate::files::{Access, identity_hash, nanoseconds};
 use alloc::string::ToString;
 use types::{DescriptorFlags as Flags, DescriptorType as Type, ErrorCode};
 use weir_vfs::{Errno, FileType, SetTime, Stat};
@@ -48,9 +49,9 @@ pub fn descriptor_type(kind: FileType) -> Type {
     }
 }
 
-fn instant(time: u64) -> Option<types::Instant> {
+fn instant(time: u64) -> Option<Instant> {
     let seconds = i64::try_from(time / 1_000_000_000).ok()?;
-    Some(types::Instant { seconds, nanoseconds: (time % 1_000_000_000) as u32 })
+    Some(Instant { seconds, nanoseconds: (time % 1_000_000_000) as u32 })
 }
 
 /// The attributes of a node.

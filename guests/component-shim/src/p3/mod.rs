@@ -1,15 +1,16 @@
-//! wasi:filesystem 0.3 over the same tree as 0.2.
+//! WASI 0.3 over the tree: wasi:filesystem alone, since streams and futures are no resources of an interface.
 //!
 //! Four of its functions give out streams and futures without being `async`. Such a function ends when it
 //! has answered, so nobody would be left to fill the stream. Here they are `async` (see `wit/p3`): they
-//! answer at once, and their task goes on as the other end of the stream. A bridge, which is a component
-//! of its own because no component may call itself, gives them the type that programs know.
+//! answer at once, and their tasks go on as the other ends of the streams. A bridge (`bridge.wat`), a
+//! component of its own because no component may call itself, gives them the type that programs know.
 //! All other functions answer at once and are lifted as plain functions.
 
 mod convert;
+mod process;
 mod streams;
 
-use crate::files::{Descriptor, OpenFlags, identity_hash};
+use crate::files::{Descriptor, OpenFlags};
 use alloc::{string::String, vec::Vec};
 use bindings::exports::wasi::filesystem::{preopens, types};
 use convert::{access, code, descriptor_stat, descriptor_type, flags, follow, set_time};
@@ -17,11 +18,13 @@ use types::{DescriptorBorrow, ErrorCode};
 use weir_vfs::Errno;
 use wit_bindgen::{FutureReader, StreamReader};
 
-#[allow(missing_docs, clippy::all, clippy::pedantic, reason = "generated")]
 mod bindings {
+    #![allow(clippy::all, missing_docs, reason = "generated")]
     wit_bindgen::generate!({
         world: "p3",
         path: "wit/p3",
+        generate_all,
+        disable_run_ctors_once_workaround: true,
         sync: [
             "export:wasi:filesystem/types@0.3.0#[method]descriptor.advise",
             "export:wasi:filesystem/types@0.3.0#[method]descriptor.sync-data",
@@ -46,12 +49,12 @@ mod bindings {
             "export:wasi:filesystem/types@0.3.0#[method]descriptor.metadata-hash-at",
         ],
     });
+    use super::P3;
+    export!(P3);
 }
 
-/// The exports.
+/// Implements the interfaces.
 struct P3;
-
-bindings::export!(P3 with_types_in bindings);
 
 type Done = FutureReader<Result<(), ErrorCode>>;
 type Answer<T> = Result<T, ErrorCode>;
@@ -62,7 +65,7 @@ impl types::Guest for P3 {
 
 impl preopens::Guest for P3 {
     fn get_directories() -> Vec<(types::Descriptor, String)> {
-        let directories = crate::files::directories();
+        let directories = crate::files::preopens();
         directories.into_iter().map(|(directory, name)| (types::Descriptor::new(directory), name)).collect()
     }
 }
@@ -159,7 +162,11 @@ impl types::GuestDescriptor for Descriptor {
             exclusive: open.contains(types::OpenFlags::EXCLUSIVE),
             truncate: open.contains(types::OpenFlags::TRUNCATE),
         };
-        answer(Descriptor::open_at(self, follow(how), &path, open, access(asked)), types::Descriptor::new)
+        let opened = Descriptor::open_at(self, follow(how), &path, open, access(asked));
+        opened.map(types::Descriptor::new).map_err(|errno| match process::take_complaint() {
+            Some(complaint) => ErrorCode::Other(Some(complaint)),
+            None => code(errno),
+        })
     }
 
     fn readlink_at(&self, path: String) -> Answer<String> {

@@ -24,7 +24,7 @@ const TRANSFER_BYTES_FIRST: usize = 16 << 10;
 
 struct Shared {
     streams: Cell<u32>,
-    /// The buffer of the last transfer, for the next one. One is enough: a transfer ends in the turn
+    /// The buffer of the last transfer to a file, for the next one. One is enough: a transfer ends in the turn
     /// in which it began, because the other end was there.
     spare: RefCell<Vec<u8>>,
 }
@@ -111,22 +111,19 @@ async fn fill(mut writer: StreamWriter<u8>, node: &Rc<Node>, mut offset: u64) ->
         if is_gone(ready) {
             return Ok(());
         }
-        let mut bytes = buffer(len)?;
-        bytes.resize(len, 0);
-        let held = node.read(offset, &mut bytes)?;
+        let bytes = node.read(offset, len)?;
+        let held = bytes.len();
         if held == 0 {
             return Ok(());
         }
-        bytes.truncate(held);
         let (result, rest) = writer.write(bytes).await;
         let taken = held - rest.remaining();
-        give_back(rest.into_vec());
         if is_gone(result) {
             return Ok(());
         }
         offset = offset.saturating_add(taken as u64);
         // What was not taken is read again, when it is wanted.
-        len = if taken == len { (len * 2).min(TRANSFER_BYTES_MAX) } else { taken.next_multiple_of(512).max(512) };
+        len = if taken == held { (len * 2).min(TRANSFER_BYTES_MAX) } else { taken.next_multiple_of(512).max(512) };
     }
 }
 
