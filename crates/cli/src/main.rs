@@ -5,7 +5,10 @@ mod inspect;
 mod launch;
 mod options;
 mod pack;
+mod pull;
+mod push;
 mod run;
+mod store;
 mod trace;
 mod unpack;
 
@@ -30,6 +33,9 @@ enum Command {
     Trace(trace::Options),
     Pack(pack::Options),
     Unpack(unpack::Options),
+    Push(push::Options),
+    Pull(pull::Options),
+    Store(store::Options),
 }
 
 fn main() -> ExitCode {
@@ -48,6 +54,9 @@ fn main() -> ExitCode {
         Command::Trace(options) => trace::run(&options),
         Command::Pack(options) => pack::run(&options),
         Command::Unpack(options) => unpack::run(&options),
+        Command::Push(options) => push::run(&options),
+        Command::Pull(options) => pull::run(&options),
+        Command::Store(options) => store::run(&options),
     }
     .unwrap_or_else(|failure| failure.report())
 }

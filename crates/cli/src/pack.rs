@@ -110,6 +110,8 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
         entry: EntryPoint { args: [options.entry.clone(), options.args.clone()].concat(), env: options.env.clone() },
     };
     let store = if options.by_reference { Some(Store::of_user().map_err(Failure::registry)?) } else { None };
+    // Until the pack stands in the store's list, nothing may collect its blobs.
+    let _busy = store.as_ref().map(Store::busy).transpose().map_err(Failure::registry)?;
     let mut files = Files { tree: &tree, store: store.as_ref() };
     let packed = pack(&program, &mut files, &pack_options)?;
     write_aside(&options.output, &packed.bytes)?;
@@ -186,6 +188,9 @@ impl Contents for Files<'_> {
 pub fn write_aside(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     let failed = |error: std::io::Error| Failure::save(format!("cannot write {}: {error}", path.display()));
     let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if !folder.is_dir() {
+        return Err(Failure::save(format!("cannot write {}: {} is no directory", path.display(), folder.display())));
+    }
     let mut file = tempfile::Builder::new().prefix(".weir-").tempfile_in(folder).map_err(failed)?;
     file.write_all(bytes).map_err(failed)?;
     exit::readable_by_all(file.as_file()).map_err(failed)?;

@@ -3,6 +3,7 @@
 use crate::exit::{self, Failure};
 use crate::launch::{function_name, launch, open};
 use crate::options::{GrantOptions, LimitOptions};
+use crate::pull::{RegistryOptions, program_file};
 use clap::Args;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -25,10 +26,12 @@ pub struct Options {
     grants: GrantOptions,
     #[command(flatten)]
     limits: LimitOptions,
+    #[command(flatten)]
+    registry: RegistryOptions,
     /// Print to stderr what the run cost: times, calls by name, bytes, memory
     #[arg(long)]
     stats: bool,
-    /// A .wasm or .wat file, or a component
+    /// A .wasm or .wat file, a component, or a program in a registry: REGISTRY/NAME:TAG
     #[arg(value_name = "PROGRAM")]
     program: PathBuf,
     /// The program's own arguments
@@ -46,7 +49,8 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     let (grants, saves) = options.grants.collect(args)?;
     let limits = options.limits.collect();
     let cache = Cache::of_user();
-    let program = open(&options.program, cache.as_ref())?;
+    let file = program_file(&options.program, &options.registry)?;
+    let program = open(&file, cache.as_ref())?;
     crate::inspect::check_tier(&program, options.grants.tier)?;
     let run = Run {
         grants: &grants,

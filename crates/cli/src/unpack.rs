@@ -73,6 +73,9 @@ fn write_out(
         tree.push(Entry { path: "files".into(), modified: 0, node: Node::Directory });
     }
     let ahead = tree.len();
+    let is_there = |entry: &&PackedEntry| !matches!(entry.node, PackedNode::File { stored: Stored::Pruned, .. });
+    let (there, all) = (entries.iter().filter(is_there).collect::<Vec<_>>(), entries.len());
+    let entries = there;
     tree.extend(entries.iter().map(|entry| below_files(pack, entry)));
     let store = Store::of_user().ok();
     let mut read = |number: usize| match number.checked_sub(ahead).and_then(|number| entries.get(number)) {
@@ -83,7 +86,11 @@ fn write_out(
         _ => Ok(program.clone()),
     };
     write_tree(output, &tree, &mut read).map_err(Failure::save)?;
-    println!("{}: program.wasm and {} files", output.display(), pack.manifest.files);
+    if entries.len() < all {
+        eprintln!("weir: warning: {} files were pruned from the pack and are not there", all - entries.len());
+    }
+    let files = entries.iter().filter(|entry| matches!(entry.node, PackedNode::File { .. })).count();
+    println!("{}: program.wasm and {files} files", output.display());
     Ok(ExitCode::SUCCESS)
 }
 

@@ -19,6 +19,7 @@ use crate::source::Program;
 use crate::state::RunState;
 use crate::stats::Stats;
 use crate::trace::Trace;
+use crate::uses::Uses;
 use std::path::PathBuf;
 use std::time::Instant;
 use wasmtime::{
@@ -195,6 +196,10 @@ impl CoreProgram {
     fn store(&self, run: &Run<'_>, places: Places) -> Result<Store<RunState>, Error> {
         let Grants { args, env, clock, random, .. } = run.grants;
         let host_dirs = host_dirs::context(&places.host_dirs)?;
+        let of_pack = run.carried.iter().flat_map(|carried| &carried.preopens).map(String::as_str);
+        let of_run = places.image.preopens.iter().map(|preopen| preopen.name.as_str());
+        let uses =
+            Uses::of_preopens(of_pack.clone().chain(of_run.filter(|name| of_pack.clone().all(|known| known != *name))));
         let state = RunState {
             memory: None,
             shim_memory: None,
@@ -206,7 +211,7 @@ impl CoreProgram {
             random: Random::new(*random),
             deadline: Deadline::new(run.limits.time_max),
             limiter: Limiter::new(run.limits),
-            trace: run.trace.then(Trace::default),
+            trace: run.trace.then_some(Trace { uses, ..Trace::default() }),
             host_dirs,
         };
         let mut store = Store::new(&self.engine, state);

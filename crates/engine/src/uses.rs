@@ -109,7 +109,16 @@ const OFLAGS_DIRECTORY: u32 = 2;
 const OFLAGS_TRUNC: u32 = 8;
 const ERRNO_NOENT: i32 = 44;
 
+/// The descriptor of the first preopened directory.
+const FIRST_PREOPEN: u32 = 3;
+
 impl Uses {
+    /// What a run begins with: directories that are open under these names, from descriptor 3 on.
+    pub(crate) fn of_preopens<'a>(names: impl Iterator<Item = &'a str>) -> Self {
+        let open = (FIRST_PREOPEN..).zip(names.map(|name| Open { path: absolute("/", name), position: 0 }));
+        Self { open: open.collect(), ..Self::default() }
+    }
+
     /// Takes in one call of WASI 0.1, after it returned.
     pub(crate) fn record(&mut self, guest: &Guest, function: u32, arguments: &[i64; 9], errno: i32) {
         let word = |slot: usize| arguments[slot] as u32;

@@ -315,7 +315,7 @@ pub fn write_tree(
     fs::create_dir(&root).map_err(|error| io(&root, error))?;
     let mut directories = BTreeSet::from([String::new()]);
     for (number, entry) in entries.iter().enumerate() {
-        let at = root.join(&checked(entry, &directories)?);
+        let at = root.join(checked(entry, &directories)?);
         match &entry.node {
             Node::Directory if entry.path.is_empty() => {}
             Node::Directory => {

@@ -48,6 +48,7 @@ pub(super) struct Compressor {
     spans: Vec<Span>,
     bytes: u64,
     batch_bytes: usize,
+    shrank: bool,
 }
 
 impl Compressor {
@@ -56,11 +57,16 @@ impl Compressor {
         let threads = thread::available_parallelism().map_or(1, |count| count.get().min(16));
         let chunk_bytes = 1 << shift;
         let batch_bytes = chunk_bytes * threads * 4;
-        Self { codec, chunk_bytes, pending: Vec::new(), spans: Vec::new(), bytes: 0, batch_bytes }
+        Self { codec, chunk_bytes, pending: Vec::new(), spans: Vec::new(), bytes: 0, batch_bytes, shrank: false }
     }
 
     pub fn chunk_shift(&self) -> u32 {
         self.chunk_bytes.trailing_zeros()
+    }
+
+    /// Whether any chunk has to be decompressed.
+    pub fn shrank(&self) -> bool {
+        self.shrank
     }
 
     /// Adds contents and gives where they begin in what the chunks hold.
@@ -97,7 +103,8 @@ impl Compressor {
             let results = workers.into_iter().map(|worker| worker.join());
             results.flat_map(|result| result.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
         });
-        for chunk in compressed {
+        for (chunk, before) in compressed.into_iter().zip(&chunks) {
+            self.shrank |= chunk.len() < before.len();
             self.spans.push(Span { offset: out.len() as u32, len: chunk.len() as u32 });
             out.extend_from_slice(&chunk);
         }

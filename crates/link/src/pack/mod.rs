@@ -119,7 +119,7 @@ pub fn pack(
     }
     let segment = segment::segment(tree, contents, options)?;
     let entry = !(options.entry.args.is_empty() && options.entry.env.is_empty());
-    let carry = Carry { segment: &segment.bytes, codec: codec_of(options, &segment.report), entry };
+    let carry = Carry { segment: &segment.bytes, codec: segment.codec, entry };
     let linked = link_carrying(program, SHIM, &link_options(!segment.references.is_empty()), Some(carry))?;
     let original = original::record(program, &linked.bytes, &linked.functions)?;
     let mut bytes = linked.bytes;
@@ -135,11 +135,6 @@ pub fn pack(
 /// What of the shim a pack needs: no way out but streams, clocks and, for references, blobs.
 fn link_options(references: bool) -> LinkOptions {
     LinkOptions { host_dirs: false, mounts: references, streams: false, control: false, trace: false, exit: Exit::Host }
-}
-
-/// The codec that is linked in: none if nothing was worth compressing.
-fn codec_of(options: &PackOptions, report: &PackReport) -> Codec {
-    if report.chunked_bytes == 0 { Codec::None } else { options.codec }
 }
 
 fn manifest(program: &[u8], kind: &str, tree: &Tree, options: &PackOptions, segment: &segment::Segment) -> Manifest {

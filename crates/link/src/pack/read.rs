@@ -14,8 +14,7 @@ use weir_types::Digest;
 use weir_types::tree::Mount;
 use weir_vfs::image::{Image, NodeKind, PreopenTarget, decode_listing};
 use weir_vfs::pack::{
-    CHUNK_SHIFT_RANGE, CHUNKED, Codec, HEADER_BYTES, Header, MAGIC, PLAIN, PRUNED, Place, REFERENCES, Span, chunk_span,
-    place,
+    CHUNK_SHIFT_RANGE, CHUNKED, HEADER_BYTES, Header, MAGIC, PLAIN, PRUNED, Place, REFERENCES, Span, chunk_span, place,
 };
 use weir_vfs::{BlobId, Times};
 
@@ -284,9 +283,8 @@ impl<'a> Pack<'a> {
     /// The pack is damaged.
     pub fn link(&self, options: &LinkOptions) -> Result<Linked, PackError> {
         let program = self.program()?;
-        let codec = if self.header.chunks == 0 { Codec::None } else { self.header.codec };
         let entry = self.header.entry.len > 0;
-        let carry = Carry { segment: self.segment, codec, entry };
+        let carry = Carry { segment: self.segment, codec: self.header.codec, entry };
         Ok(link_carrying(&program, SHIM, options, Some(carry))?)
     }
 }

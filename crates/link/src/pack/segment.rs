@@ -25,6 +25,7 @@ pub(super) struct Segment {
     pub report: PackReport,
     pub references: Vec<Reference>,
     pub preopens: Vec<String>,
+    pub codec: Codec,
 }
 
 /// Where the bytes of a file are: a blob and an offset in it.
@@ -77,7 +78,13 @@ pub(super) fn segment(tree: &Tree, contents: &mut dyn Contents, options: &PackOp
     let header = Header { image, entry, pruned, ..chunks };
     writer.bytes[..HEADER_BYTES].copy_from_slice(&header.encode());
     writer.report.segment_bytes = writer.bytes.len() as u64;
-    Ok(Segment { bytes: writer.bytes, report: writer.report, references: writer.references, preopens: names })
+    Ok(Segment {
+        bytes: writer.bytes,
+        report: writer.report,
+        references: writer.references,
+        preopens: names,
+        codec: header.codec,
+    })
 }
 
 /// The files behind the paths that a trace saw opened.
@@ -191,7 +198,7 @@ impl<'a> Writer<'a> {
             index.extend_from_slice(&span.len.to_le_bytes());
         }
         let index = self.append(&index)?.offset;
-        let codec = if spans.is_empty() { Codec::None } else { self.options.codec };
+        let codec = if self.compressor.shrank() { self.options.codec } else { Codec::None };
         let (image, entry, pruned) = Default::default();
         let (chunks, chunk_shift) = (spans.len() as u32, self.compressor.chunk_shift());
         self.report.chunked_bytes = chunked_bytes;
