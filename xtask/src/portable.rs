@@ -30,7 +30,7 @@ const fn pack(case: &'static str, compress: &'static str, args: &'static [&'stat
     Pack { case, compress, args, stdin: None, exit_code: 0, lacking: &[] }
 }
 
-const PACKS: [Pack; 7] = [
+const PACKS: [Pack; 6] = [
     pack("resvg", "lz4", &["/w/figure.svg", "-c"]),
     pack("usvg", "none", &["/w/figure.svg", "-c"]),
     // It cannot write its sound to stdout. What it prints on the way, sounds and their ends, is computed
@@ -39,11 +39,6 @@ const PACKS: [Pack; 7] = [
     pack("quickjs", "zstd", &["-m", "/w/main.js"]),
     pack("sqlite", "lz4", &["/w/out.db", ".read /w/main.sql", SQLITE_DIGESTS]),
     Pack { stdin: Some("settings.ini"), exit_code: 3, ..pack("python", "none", &["-c", PYTHON]) },
-    // Stops before it calls ABC, behind which yosys prints nothing any more.
-    Pack {
-        lacking: &[("wasmi", "the program uses exceptions, which wasmi 2.0 has not")],
-        ..pack("yosys", "zstd", &["-q", "-p", YOSYS])
-    },
 ];
 
 /// The files that the script before has written.
@@ -56,9 +51,6 @@ runpy.run_path('/w/main.py')
 print(hashlib.sha256(open('/w/out.db', 'rb').read() + open('/w/out.json', 'rb').read()).hexdigest())
 print(len(sys.stdin.buffer.read()), 'bytes on stdin', file=sys.stderr)
 sys.exit(3)";
-
-const YOSYS: &str = "read_verilog /w/counter.v; synth_ice40 -top counter -run begin:map_luts; \
-    write_rtlil /w/out.il; write_verilog -noattr; write_rtlil";
 
 /// What runs packs.
 struct Host {

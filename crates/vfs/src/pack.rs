@@ -159,7 +159,7 @@ pub fn chunk_span(record: [u8; 8]) -> Span {
 
 /// The blob of a listing at `offset` of the segment, which is a multiple of [`LISTING_ALIGNMENT`].
 pub fn listing_blob(offset: u32) -> BlobId {
-    BlobId(LISTINGS | offset / LISTING_ALIGNMENT)
+    BlobId(LISTINGS | (offset / LISTING_ALIGNMENT))
 }
 
 /// Where the bytes of a blob are.

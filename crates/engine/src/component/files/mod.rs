@@ -542,6 +542,7 @@ mod tests {
         let mut places = Places {
             image: Image { nodes, ..Image::default() },
             sources: Vec::new(),
+            references: Vec::new(),
             streams: Vec::new(),
             host_dirs: Vec::new(),
         };
