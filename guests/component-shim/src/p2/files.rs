@@ -128,13 +128,7 @@ impl types::GuestDescriptor for Descriptor {
         self.0.set_times_at(follow(how), &path, set_time(accessed)?, set_time(modified)?).map_err(code)
     }
 
-    fn link_at(
-        &self,
-        how: types::PathFlags,
-        path: String,
-        new: DescriptorBorrow<'_>,
-        new_path: String,
-    ) -> Result<()> {
+    fn link_at(&self, how: types::PathFlags, path: String, new: DescriptorBorrow<'_>, new_path: String) -> Result<()> {
         self.0.link_at(follow(how), &path, tree(&new), &new_path).map_err(code)
     }
 
@@ -252,9 +246,7 @@ fn set_time(time: types::NewTimestamp) -> Result<SetTime> {
     Ok(match time {
         types::NewTimestamp::NoChange => SetTime::Keep,
         types::NewTimestamp::Now => SetTime::Now,
-        types::NewTimestamp::Timestamp(at) => {
-            SetTime::At(nanoseconds(at.seconds, at.nanoseconds).map_err(code)?)
-        }
+        types::NewTimestamp::Timestamp(at) => SetTime::At(nanoseconds(at.seconds, at.nanoseconds).map_err(code)?),
     })
 }
 
