@@ -1,7 +1,12 @@
 #!/usr/bin/env bash
-# Builds guests/shim into crates/link/shim.wasm, the bytes that `weir` links into programs:
+# Builds what `weir` links into programs and commits as bytes, in crates/link:
 #
-#   scripts/shim.sh                    build, and replace the committed bytes if they changed
+#   shim.wasm               from guests/shim                         linked into modules
+#   component-shim-p2.wasm  from guests/component-shim               composed with components of WASI 0.2
+#   component-shim.wasm     from the same, with 0.3                  composed with those that use 0.3
+#   component-bridge.wasm   from guests/component-shim/bridge.wat    beside it, for WASI 0.3
+#
+#   scripts/shim.sh                    build, and replace the committed bytes that changed
 #   scripts/shim.sh --check            build, and fail if the committed bytes are not these
 #   scripts/shim.sh [--check] --rustup use rustup's compiler with its wasm32-unknown-unknown target
 #
@@ -22,7 +27,7 @@ for option in "$@"; do
 done
 
 TARGET=wasm32-unknown-unknown
-COMMITTED=$ROOT/crates/link/shim.wasm
+LINK=$ROOT/crates/link
 TOOLCHAIN=$ROOT/crates/link/shim.toolchain
 need cargo "install Rust from https://rustup.rs"
 
@@ -52,6 +57,8 @@ if [ "$check" = yes ] && [ -f "$TOOLCHAIN" ] && [ "$compiler" != "$(cat "$TOOLCH
   exit 0
 fi
 
+wasm_tools=$VENV/bin/wasm-tools
+[ -x "$wasm_tools" ] || fail "no wasm-tools: run scripts/tools.sh"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 sysroot=$("$rustc" --print sysroot)
@@ -61,34 +68,64 @@ export CARGO_TARGET_DIR=$CACHE/shim-target
 # Later ones win, so the folders that hold others come first.
 RUSTFLAGS="$(remap "$HOME" /home)$(remap "${CARGO_HOME:-$HOME/.cargo}" /cargo)$(remap "$RUST_GUEST" /toolchain)$(remap "$sysroot" /toolchain/usr)$(remap "$CARGO_TARGET_DIR" /target)$(remap "$ROOT" /weir)"
 # The name of the registry's folder differs between versions of cargo; it exists once the crates are fetched.
-(cd "$ROOT/guests/shim" && cargo fetch --quiet --locked --target "$TARGET") || offline "cargo could not fetch the shim's crates"
+for package in shim component-shim; do
+  (cd "$ROOT/guests/$package" && cargo fetch --quiet --locked --target "$TARGET") || offline "cargo could not fetch the crates of guests/$package"
+done
 for registry in "${CARGO_HOME:-$HOME/.cargo}"/registry/src/*/; do RUSTFLAGS+=$(remap "${registry%/}" /cargo/registry); done
 export RUSTFLAGS
 export CARGO_PROFILE_RELEASE_OPT_LEVEL=3 CARGO_PROFILE_RELEASE_LTO=fat CARGO_PROFILE_RELEASE_CODEGEN_UNITS=1
-export CARGO_PROFILE_RELEASE_PANIC=abort CARGO_PROFILE_RELEASE_STRIP=symbols CARGO_PROFILE_RELEASE_DEBUG=false
+export CARGO_PROFILE_RELEASE_PANIC=abort CARGO_PROFILE_RELEASE_DEBUG=false
 export RUSTC_WRAPPER=$ROOT/scripts/guest-toolchain/stable-rustc.sh
 unset CARGO_ENCODED_RUSTFLAGS RUSTC_WORKSPACE_WRAPPER
-(
-  cd "$ROOT/guests/shim"
-  cargo build --quiet --locked --release --target "$TARGET" ${build_std[@]+"${build_std[@]}"} --message-format=json-render-diagnostics
-) >"$work/messages" || fail "the shim does not build"
-built=$(grep -oE '"[^"]*\.wasm"' "$work/messages" | tr -d '"' | sort -u)
-[ -f "$built" ] || fail "expected the build to make one .wasm file, got: ${built:-none}"
 
-if [ "$check" = yes ]; then
-  if cmp -s "$built" "$COMMITTED"; then
-    say "crates/link/shim.wasm is what guests/shim builds to ($(wc -c <"$built" | tr -d ' ') bytes)"
-    exit 0
+# Builds guests/NAME. Full stripping would take the section with the types of a component's interfaces along.
+build_crate() { # NAME STRIP [OPTION...]
+  local name=$1 strip=$2
+  shift 2
+  (
+    cd "$ROOT/guests/$name"
+    CARGO_PROFILE_RELEASE_STRIP=$strip cargo build --quiet --locked --release --target "$TARGET" \
+      ${build_std[@]+"${build_std[@]}"} "$@" --message-format=json-render-diagnostics
+  ) >"$work/messages" || fail "guests/$name does not build"
+  local built
+  built=$(grep -oE '"[^"]*\.wasm"' "$work/messages" | tr -d '"' | sort -u)
+  [ -f "$built" ] || fail "expected guests/$name to make one .wasm file, got: ${built:-none}"
+  cp "$built" "$work/$name.wasm"
+}
+
+# Names of functions, which nobody reads here.
+strip_names() { # NAME
+  "$wasm_tools" strip --delete '^name$' "$work/$1.wasm" -o "$work/stripped" && mv "$work/stripped" "$work/$1.wasm"
+}
+
+build_bridge() {
+  "$wasm_tools" parse "$ROOT/guests/component-shim/bridge.wat" | "$wasm_tools" strip --all -o "$work/component-bridge.wasm"
+}
+
+# Compares crates/link/NAME.wasm with what was built, or replaces it.
+settle() { # NAME
+  local built=$work/$1.wasm committed=$LINK/$1.wasm
+  if cmp -s "$built" "$committed"; then
+    say "crates/link/$1.wasm is what its source builds to ($(wc -c <"$built" | tr -d ' ') bytes)"
+  elif [ "$check" = yes ]; then
+    fail "crates/link/$1.wasm is not what its source builds to: run scripts/shim.sh and commit the result"
+  else
+    cp "$built" "$committed.new"
+    chmod 644 "$committed.new"
+    mv "$committed.new" "$committed"
+    say "written: crates/link/$1.wasm, $(wc -c <"$committed" | tr -d ' ') bytes"
   fi
-  fail "crates/link/shim.wasm is not what guests/shim builds to: run scripts/shim.sh and commit the result"
-fi
+}
 
-if cmp -s "$built" "$COMMITTED"; then
-  say "unchanged: crates/link/shim.wasm"
-else
-  cp "$built" "$COMMITTED.new"
-  chmod 644 "$COMMITTED.new"
-  mv "$COMMITTED.new" "$COMMITTED"
-  say "written: crates/link/shim.wasm, $(wc -c <"$COMMITTED" | tr -d ' ') bytes"
-fi
-printf '%s\n' "$compiler" >"$TOOLCHAIN"
+build_crate shim symbols
+settle shim
+build_crate component-shim debuginfo --no-default-features --features p2
+strip_names component-shim
+mv "$work/component-shim.wasm" "$work/component-shim-p2.wasm"
+settle component-shim-p2
+build_crate component-shim debuginfo
+strip_names component-shim
+settle component-shim
+build_bridge
+settle component-bridge
+[ "$check" = yes ] || printf '%s\n' "$compiler" >"$TOOLCHAIN"

@@ -5,7 +5,7 @@
 ;; they answer at once and their tasks go on. Here they are called and get the type that programs know. That
 ;; has to be a component of its own, because none may call itself. All other functions are passed on as they are.
 ;;
-;; Made into crates/link/component-bridge.wasm by scripts/component-shim.sh.
+;; Made into crates/link/component-bridge.wasm by scripts/shim.sh.
 (component $bridge
   (type $Types (instance
     (type $text (option string))

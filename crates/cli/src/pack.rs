@@ -124,15 +124,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
 }
 
 fn pack(program: &Program, files: &mut Files<'_>, options: &PackOptions) -> Result<Packed, Failure> {
-    let bytes = program.bytes()?;
-    let tree = &files.tree.tree;
-    let packed = match program.format() {
-        Format::Module => weir_link::pack::pack(bytes, tree, files, options),
-        Format::Component => {
-            let what = format!("{} is a component: only modules can be packed", program.path().display());
-            return Err(Failure::program(what));
-        }
-    };
+    let packed = weir_link::pack::pack(program.bytes()?, &files.tree.tree, files, options);
     packed.map_err(|error| match error.kind() {
         PackErrorKind::File => Failure::grant(error),
         _ => Failure::program(format!("{}: {error}", program.path().display())),

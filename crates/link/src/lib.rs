@@ -7,7 +7,7 @@
 
 mod builtin;
 mod code;
-pub mod component;
+mod component;
 mod error;
 mod inspect;
 pub mod limits;

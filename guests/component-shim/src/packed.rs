@@ -127,11 +127,9 @@ pub fn entry() -> Result<Entry, Errno> {
 pub fn complain_of_pruned(number: u64) {
     let Ok(list) = packed().and_then(|packed| load_span(packed.header.pruned)) else { return };
     let path = pruned_path(&list, number).unwrap_or("a file");
-    crate::state::complain(&[
-        "weir: ",
-        path,
-        " was pruned from this pack (weir pack --prune): pack the program again without --prune, or with a trace of a run that opens it\n",
-    ]);
+    let rest = " was pruned from this pack (weir pack --prune): pack the program again without --prune, or with a \
+                trace of a run that opens the file\n";
+    crate::state::complain(&[": /", path, rest]);
 }
 
 /// The decompressors. The linker keeps the one that the pack was made with.

@@ -1,6 +1,8 @@
 //! The one tree of the component, and what it needs from outside.
 
 use crate::packed;
+use alloc::string::String;
+use alloc::vec::Vec;
 use core::cell::UnsafeCell;
 use weir_vfs::image::{Image, Preopen};
 use weir_vfs::pack::{Place, place};
@@ -15,10 +17,13 @@ unsafe impl<T> Sync for Single<T> {}
 
 mod instruction {
     // Resolved by the linker to functions of `p2` or `p3`, whichever the program uses.
+    #[allow(improper_ctypes, reason = "both sides are this crate")]
     #[link(wasm_import_module = "weir:host")]
     unsafe extern "C" {
         pub safe fn now() -> u64;
         pub fn complain(text: *const u8, len: usize);
+        /// Puts what the program is called into a vector, if it can know.
+        pub fn name(name: *mut super::Vec<u8>);
     }
 }
 
@@ -67,7 +72,7 @@ impl Platform for Inside {
 /// The tree and how much of it is open.
 pub struct Open {
     pub tree: Vfs<Inside>,
-    pub preopens: alloc::vec::Vec<Preopen>,
+    pub preopens: Vec<Preopen>,
     /// Opened nodes that descriptors and streams hold.
     pub nodes: u32,
 }
@@ -104,13 +109,23 @@ fn boot(open: &mut Option<Open>) -> &mut Open {
     }
 }
 
-/// Writes a message to stderr, if the program has one.
+/// Writes a message that begins with the program's name to stderr, if the program has one.
 #[cold]
 pub fn complain(parts: &[&str]) {
-    let message = parts.concat();
+    let mut name = Vec::new();
+    // SAFETY: the function is one of this crate, which gets a vector.
+    unsafe { instruction::name(&raw mut name) };
+    let name = String::from_utf8(name).ok().filter(|name| !name.is_empty());
+    let mut message = String::from("weir: ");
+    message.push_str(name.as_deref().unwrap_or("the pack"));
+    message.extend(parts.iter().copied());
     // SAFETY: the text is readable for its length.
     unsafe { instruction::complain(message.as_ptr(), message.len()) };
 }
+
+/// For programs that have no arguments.
+#[unsafe(export_name = "name:none")]
+extern "C" fn no_name(_: *mut Vec<u8>) {}
 
 /// For programs that have no stderr, or none that can be written to from here.
 #[unsafe(export_name = "complain:none")]

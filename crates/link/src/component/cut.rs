@@ -33,6 +33,8 @@ pub(super) struct Cut<'c> {
     pub now: &'static str,
     /// The shim's function that writes to stderr.
     pub complain: &'static str,
+    /// The shim's function that knows what the program is called.
+    pub name: &'static str,
     /// Whether an export for this interface stays.
     pub keep: &'c dyn Fn(&str) -> bool,
     /// A name of an interface with the version that the program uses.
@@ -102,6 +104,7 @@ fn resolve(shim: &Shim<'_>, cut: &Cut<'_>) -> Result<BTreeMap<u32, Resolved>, Li
             },
             (HOST, "now") => own(cut.now)?,
             (HOST, "complain") => own(cut.complain)?,
+            (HOST, "name") => own(cut.name)?,
             (PACK | CODEC | HOST, name) => {
                 return Err(LinkError::shim(format!("it imports `{}.{name}`, which does not exist", import.module)));
             }

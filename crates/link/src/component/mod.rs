@@ -1,6 +1,6 @@
 //! Packs of components (WASI 0.2, 0.3): the program is composed with the file system as a component.
 //!
-//! [`pack_component`] cuts the component shim (`guests/component-shim`) down to what the program imports, puts
+//! [`compose`] cuts the component shim (`guests/component-shim`) down to what the program imports, puts
 //! the files into it, and makes one component of both: the program's imports of wasi:filesystem, and of all
 //! that shares streams and pollables with it, are wired to the shim; everything else stays an import. The
 //! program is inside, byte for byte, and [`parts`] gets it out again.
@@ -18,16 +18,21 @@ use wasm_encoder::Encode;
 use wasmparser::{Parser, Payload, Validator, WasmFeatures};
 use weir_vfs::pack::Codec;
 
-/// The bytes of the component shim's core module: `guests/component-shim`, compiled by
-/// `scripts/component-shim.sh`.
-pub const COMPONENT_SHIM: &[u8] = include_bytes!("../../component-shim.wasm");
+/// The component shim's core module for programs whose files are those of WASI 0.2: `guests/component-shim`,
+/// compiled by `scripts/shim.sh`.
+const SHIM_P2: &[u8] = include_bytes!("../../component-shim-p2.wasm");
+/// The same with WASI 0.3, whose tasks are reached through tables: cutting would not get rid of them.
+const SHIM_P3: &[u8] = include_bytes!("../../component-shim.wasm");
+/// The component that stands before it for programs of WASI 0.3: `guests/component-shim/bridge.wat`.
+const BRIDGE: &[u8] = include_bytes!("../../component-bridge.wasm");
 
-/// The custom section by which the shim is told from the program.
+/// The custom sections by which shim and bridge are told from the program.
 const SHIM_SECTION: &str = "weir.component-shim";
+const BRIDGE_SECTION: &str = "weir.component-bridge";
 
 /// What a packed component carries besides its program.
 #[derive(Clone, Copy, Debug)]
-pub struct ComponentOptions<'s> {
+pub(crate) struct ComponentFiles<'s> {
     /// The bytes of the segment (see `weir_vfs::pack`).
     pub segment: &'s [u8],
     /// How chunks in it are compressed.
@@ -38,20 +43,9 @@ pub struct ComponentOptions<'s> {
     pub pruned: bool,
 }
 
-/// A component with its files inside.
-#[derive(Clone, Debug)]
-pub struct PackedComponent {
-    /// The component.
-    pub bytes: Vec<u8>,
-    /// The program's imports that are wired to the files inside.
-    pub wired: Vec<String>,
-    /// What is left to import.
-    pub imports: Vec<String>,
-}
-
 /// The two parts of a packed component.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Parts<'b> {
+pub(crate) struct Parts<'b> {
     /// The program that was packed.
     pub program: &'b [u8],
     /// The bytes of the segment.
@@ -63,35 +57,21 @@ pub struct Parts<'b> {
 /// # Errors
 /// The program is not a valid component, or it uses the file system together with something that cannot be
 /// wired to the files inside; the error names it.
-pub fn pack_component(program: &[u8], options: &ComponentOptions<'_>) -> Result<PackedComponent, LinkError> {
-    pack_component_with_shim(program, COMPONENT_SHIM, options)
-}
-
-/// As [`pack_component`], with another shim.
-///
-/// # Errors
-/// As [`pack_component`].
-pub fn pack_component_with_shim(
-    program: &[u8],
-    shim: &[u8],
-    options: &ComponentOptions<'_>,
-) -> Result<PackedComponent, LinkError> {
-    if !Parser::is_component(program) {
-        return Err(refused("this is not a component; modules are packed without --component".into()));
-    }
+pub(crate) fn compose(program: &[u8], files: &ComponentFiles<'_>) -> Result<Vec<u8>, LinkError> {
     limits::check("bytes", program.len(), limits::PROGRAM_BYTES_MAX)?;
     Validator::new_with_features(WasmFeatures::all()).validate_all(program).map_err(LinkError::parse)?;
     let uses = wire::Uses::of(program)?;
-    let (shim, kept) = wire::shim_component(shim, &uses, options)?;
+    let shim = if uses.imports_track(wire::FILES_AS_STREAMS) { SHIM_P3 } else { SHIM_P2 };
+    let (shim, kept) = wire::shim_component(shim, &uses, files)?;
     uses.check(&kept)?;
-    let packed = wire::compose(program, shim, &kept)?;
-    check_no_files(&packed)?;
-    Ok(packed)
+    let (bytes, imports) = wire::compose(program, shim, &kept)?;
+    check_no_files(&imports)?;
+    Ok(bytes)
 }
 
 /// No packed component imports a file system: what would be left is of a version that is not known here.
-fn check_no_files(packed: &PackedComponent) -> Result<(), LinkError> {
-    match packed.imports.iter().find(|name| name.starts_with("wasi:filesystem/")) {
+fn check_no_files(imports: &[String]) -> Result<(), LinkError> {
+    match imports.iter().find(|name| name.starts_with("wasi:filesystem/")) {
         None => Ok(()),
         Some(name) => Err(refused(format!(
             "the program imports `{name}`, a version that cannot be packed; build it for WASI 0.2 or 0.3"
@@ -100,10 +80,11 @@ fn check_no_files(packed: &PackedComponent) -> Result<(), LinkError> {
 }
 
 /// The parts of a packed component; `None` if it is another component.
-pub fn parts(bytes: &[u8]) -> Option<Parts<'_>> {
+pub(crate) fn parts(bytes: &[u8]) -> Option<Parts<'_>> {
     let mut components: Vec<&[u8]> = nested(bytes)?;
-    let at = components.iter().position(|component| is_shim(component))?;
+    let at = components.iter().position(|component| has_section(component, SHIM_SECTION))?;
     let shim = components.remove(at);
+    components.retain(|component| !has_section(component, BRIDGE_SECTION));
     let [program] = components[..] else { return None };
     Some(Parts { program, segment: segment(shim)? })
 }
@@ -119,10 +100,10 @@ fn nested(bytes: &[u8]) -> Option<Vec<&[u8]>> {
     Some(found)
 }
 
-fn is_shim(component: &[u8]) -> bool {
+fn has_section(component: &[u8], name: &str) -> bool {
     let mut found = false;
     let whole = each(component, |payload| {
-        found |= matches!(payload, Payload::CustomSection(section) if section.name() == SHIM_SECTION);
+        found |= matches!(payload, Payload::CustomSection(section) if section.name() == name);
     });
     whole.is_some() && found
 }
@@ -169,7 +150,7 @@ fn each<'b>(bytes: &'b [u8], mut visit: impl FnMut(&Payload<'b>)) -> Option<()> 
 }
 
 /// Appends a custom section, which may stand at the end of modules and of components.
-fn append_custom(name: &str, data: &[u8], out: &mut Vec<u8>) {
+pub(crate) fn append_custom(name: &str, data: &[u8], out: &mut Vec<u8>) {
     let mut head = Vec::new();
     name.encode(&mut head);
     out.push(0);

@@ -1,17 +1,20 @@
 //! Which imports of a program go to the shim, under which versions, and making one component of both.
 
 use super::cut::{Cut, cut, interface_of};
-use super::{ComponentOptions, Names, PackedComponent, SHIM_SECTION, append_custom, refused};
+use super::{BRIDGE, BRIDGE_SECTION, ComponentFiles, Names, SHIM_SECTION};
+use super::{append_custom, refused};
 use crate::error::LinkError;
 use std::collections::{BTreeMap, BTreeSet};
 use wac_graph::types::Package;
-use wac_graph::{CompositionGraph, EncodeOptions};
+use wac_graph::{CompositionGraph, EncodeOptions, NodeId};
 use weir_vfs::pack::Codec;
 use wit_component::{ComponentEncoder, DecodedWasm, StringEncoding};
 
 /// Interfaces without resources of their own in the shim: who shares them shares numbers only.
 const NUMBERS: [&str; 1] = ["wasi:clocks/monotonic-clock"];
 const ENVIRONMENT: &str = "wasi:cli/environment";
+/// The interface whose streams the bridge gives their type.
+pub(super) const FILES_AS_STREAMS: &str = "wasi:filesystem/types@0.3";
 
 /// The name of an interface and its version taken apart: `wasi:io/poll`, `0.2`, and 12 of `0.2.12`.
 fn version(name: &str) -> Option<(&str, &str, u64)> {
@@ -70,7 +73,8 @@ impl Uses {
         Ok(Self { imports: named(&mut imports.into_iter()), exports: named(&mut exports.into_iter()) })
     }
 
-    fn imports_track(&self, name: &str) -> bool {
+    /// Whether the program imports an interface in any version that is alike.
+    pub fn imports_track(&self, name: &str) -> bool {
         self.imports.keys().any(|import| track(import) == name)
     }
 
@@ -129,7 +133,7 @@ impl Uses {
 pub(super) fn shim_component(
     shim: &[u8],
     uses: &Uses,
-    options: &ComponentOptions<'_>,
+    options: &ComponentFiles<'_>,
 ) -> Result<(Vec<u8>, BTreeSet<String>), LinkError> {
     let broken = |error: &dyn std::fmt::Display| LinkError::shim(format!("{error:#}"));
     let (_, mut bound) = wit_component::metadata::decode(shim).map_err(|error| broken(&error))?;
@@ -156,10 +160,16 @@ pub(super) fn shim_component(
         bound.resolve.packages.iter().map(|(id, package)| (package.name.clone(), id)).collect();
     let component_type = wit_component::metadata::encode(&bound.resolve, bound.world, StringEncoding::UTF8, None)
         .map_err(|e| broken(&e))?;
-    let old = kept.contains("wasi:filesystem/types@0.2") || !kept.contains("wasi:filesystem/types@0.3");
-    let complain = match (options.pruned, uses.imports_track("wasi:cli/stderr@0.2")) {
-        (true, true) => "complain:p2",
+    let old = kept.contains("wasi:filesystem/types@0.2") || !kept.contains(FILES_AS_STREAMS);
+    let complain = match options.pruned {
+        true if uses.imports_track("wasi:cli/stderr@0.2") => "complain:p2",
+        true if !old => "complain:p3",
         _ => "complain:none",
+    };
+    let name = match options.pruned {
+        true if uses.imports_track("wasi:cli/environment@0.2") => "name:p2",
+        true if uses.imports_track("wasi:cli/environment@0.3") => "name:p3",
+        _ => "name:none",
     };
     let module = cut(
         shim,
@@ -172,6 +182,7 @@ pub(super) fn shim_component(
             },
             now: if old { "now:p2" } else { "now:p3" },
             complain,
+            name,
             keep: &keep,
             rename: &|name| uses.rename(name),
             component_type: &component_type,
@@ -212,35 +223,62 @@ fn with_dependencies(
     kept
 }
 
-/// One component of program and shim.
-pub(super) fn compose(program: &[u8], shim: Vec<u8>, kept: &BTreeSet<String>) -> Result<PackedComponent, LinkError> {
-    let failed =
-        |error: &dyn std::fmt::Display| refused(format!("the program cannot be wired to its files: {error:#}"));
+fn unwired(error: impl std::fmt::Display) -> LinkError {
+    refused(format!("the program cannot be wired to its files: {error:#}"))
+}
+
+/// Adds the bridge in front of the files, whose export is `name`. Gives the instance and its export.
+fn add_bridge(graph: &mut CompositionGraph, files: NodeId, name: &str) -> Result<(NodeId, String), LinkError> {
+    let mut bytes = BRIDGE.to_vec();
+    append_custom(BRIDGE_SECTION, &[], &mut bytes);
+    let package = Package::from_bytes("weir:bridge", None, bytes, graph.types_mut()).map_err(unwired)?;
+    let only = |names: &mut dyn Iterator<Item = &String>| names.next().cloned().unwrap_or_default();
+    let import = only(&mut graph.types()[package.ty()].imports.keys());
+    let export = only(&mut graph.types()[package.ty()].exports.keys());
+    let package = graph.register_package(package).map_err(unwired)?;
+    let bridge = graph.instantiate(package);
+    let types = graph.alias_instance_export(files, name).map_err(unwired)?;
+    graph.set_instantiation_argument(bridge, &import, types).map_err(unwired)?;
+    Ok((bridge, export))
+}
+
+/// One component of program and shim, and what it imports.
+pub(super) fn compose(
+    program: &[u8],
+    shim: Vec<u8>,
+    kept: &BTreeSet<String>,
+) -> Result<(Vec<u8>, Vec<String>), LinkError> {
     let mut graph = CompositionGraph::new();
-    let files = Package::from_bytes("weir:files", None, shim, graph.types_mut()).map_err(|error| failed(&error))?;
-    let program = Package::from_bytes("weir:program", None, program, graph.types_mut()).map_err(|e| failed(&e))?;
+    let files = Package::from_bytes("weir:files", None, shim, graph.types_mut()).map_err(unwired)?;
+    let program = Package::from_bytes("weir:program", None, program, graph.types_mut()).map_err(unwired)?;
     let provided: BTreeMap<String, String> =
         graph.types()[files.ty()].exports.keys().map(|name| (track(name), name.clone())).collect();
     let wanted: Vec<String> = graph.types()[program.ty()].imports.keys().cloned().collect();
     let offered: Vec<String> = graph.types()[program.ty()].exports.keys().cloned().collect();
-    let files = graph.register_package(files).map_err(|error| failed(&error))?;
-    let program = graph.register_package(program).map_err(|error| failed(&error))?;
+    let files = graph.register_package(files).map_err(unwired)?;
+    let program = graph.register_package(program).map_err(unwired)?;
     let (files, program) = (graph.instantiate(files), graph.instantiate(program));
-    let mut wired = Vec::new();
+    let mut bridge = None;
+    if let Some(name) = provided.get(FILES_AS_STREAMS).filter(|_| kept.contains(FILES_AS_STREAMS)) {
+        bridge = Some(add_bridge(&mut graph, files, name)?);
+    }
     for name in wanted {
         let Some(export) = provided.get(&track(&name)).filter(|_| kept.contains(&track(&name))) else { continue };
-        let alias = graph.alias_instance_export(files, export).map_err(|error| failed(&error))?;
-        graph.set_instantiation_argument(program, &name, alias).map_err(|error| failed(&error))?;
-        wired.push(name);
+        let alias = match &bridge {
+            Some((front, theirs)) if track(&name) == FILES_AS_STREAMS => graph.alias_instance_export(*front, theirs),
+            _ => graph.alias_instance_export(files, export),
+        };
+        let alias = alias.map_err(unwired)?;
+        graph.set_instantiation_argument(program, &name, alias).map_err(unwired)?;
     }
     for name in offered {
-        let alias = graph.alias_instance_export(program, &name).map_err(|error| failed(&error))?;
-        graph.export(alias, name).map_err(|error| failed(&error))?;
+        let alias = graph.alias_instance_export(program, &name).map_err(unwired)?;
+        graph.export(alias, name).map_err(unwired)?;
     }
     let mut imports: Vec<String> = graph.imports().map(|(name, _, _)| name.to_owned()).collect();
     imports.sort();
     imports.dedup();
     let options = EncodeOptions { define_components: true, validate: true, processor: None };
-    let bytes = graph.encode(options).map_err(|error| failed(&error))?;
-    Ok(PackedComponent { bytes, wired, imports })
+    let bytes = graph.encode(options).map_err(unwired)?;
+    Ok((bytes, imports))
 }

@@ -1,8 +1,8 @@
 //! Packs: a program with its files inside it.
 //!
-//! [`pack`] links a program with the shim and puts its files into one passive data segment of the
-//! result; [`Pack`] reads such a module: its files, its program byte for byte, and the module linked
-//! anew for a run that grants more. Nothing here touches a file: contents come through [`Contents`].
+//! [`pack`] links a program with the shim (a component: composes it with the component shim) and puts its
+//! files into one passive data segment of the result; [`Pack`] reads such a module or component: its files,
+//! its program byte for byte, and the module linked anew for a run that grants more. Nothing here touches a file: contents come through [`Contents`].
 
 mod compress;
 mod error;
@@ -17,12 +17,12 @@ pub use read::{Pack, PackedEntry, PackedNode, Stored};
 pub use weir_vfs::pack::{Codec, Entry as EntryPoint};
 
 use crate::builtin::SHIM;
+use crate::component::{ComponentFiles, append_custom, compose};
 use crate::link::{Carry, link_carrying};
 use crate::{Exit, LinkOptions, limits};
 use manifest::FORMAT;
 use std::collections::BTreeSet;
-use wasm_encoder::Encode;
-use wasmparser::{Validator, WasmFeatures};
+use wasmparser::{Parser, Validator, WasmFeatures};
 use weir_types::Digest;
 use weir_types::tree::{Node, Tree};
 
@@ -101,7 +101,7 @@ pub struct Reference {
     pub size: u64,
 }
 
-/// Puts a program of WASI 0.1 and its files into one module.
+/// Puts a program and its files into one: a module for WASI 0.1, a component for 0.2 and 0.3.
 ///
 /// # Errors
 /// The program cannot be linked, a file cannot be read, or the result would be larger than any engine takes.
@@ -111,25 +111,57 @@ pub fn pack(
     contents: &mut dyn Contents,
     options: &PackOptions,
 ) -> Result<Packed, PackError> {
-    crate::link::check_header(program)?;
-    Validator::new_with_features(WasmFeatures::all()).validate_all(program).map_err(crate::LinkError::parse)?;
+    let refused = |what: &str| Err(PackError::new(PackErrorKind::Program, what));
     if Pack::open(program)?.is_some() {
-        let what = "the program is a pack already: unpack it, add the files, and pack again";
-        return Err(PackError::new(PackErrorKind::Program, what));
+        return refused("the program is a pack already: unpack it, add the files, and pack again");
+    }
+    let is_component = Parser::is_component(program);
+    if is_component && options.by_reference {
+        return refused(
+            "the program is a component, and a component has no way to get files that lie elsewhere: \
+             leave out --by-reference",
+        );
+    }
+    if !is_component {
+        crate::link::check_header(program)?;
+        Validator::new_with_features(WasmFeatures::all()).validate_all(program).map_err(crate::LinkError::parse)?;
     }
     let segment = segment::segment(tree, contents, options)?;
-    let entry = !(options.entry.args.is_empty() && options.entry.env.is_empty());
-    let carry = Carry { segment: &segment.bytes, codec: segment.codec, entry };
-    let linked = link_carrying(program, SHIM, &link_options(!segment.references.is_empty()), Some(carry))?;
-    let original = original::record(program, &linked.bytes, &linked.functions)?;
-    let mut bytes = linked.bytes;
-    let manifest = manifest(program, "module", tree, options, &segment);
-    append_custom(ORIGINAL_SECTION, &original, &mut bytes);
-    append_custom(MANIFEST_SECTION, &manifest.encode(), &mut bytes);
+    let (mut bytes, kind) = if is_component {
+        (component(program, options, &segment)?, "component")
+    } else {
+        (module(program, options, &segment)?, "module")
+    };
+    append_custom(MANIFEST_SECTION, &manifest(program, kind, tree, options, &segment).encode(), &mut bytes);
     limits::check("bytes with its files", bytes.len(), limits::PROGRAM_BYTES_MAX)?;
     let mut report = segment.report;
     (report.program_bytes, report.pack_bytes) = (program.len() as u64, bytes.len() as u64);
     Ok(Packed { bytes, report, references: segment.references })
+}
+
+/// The program linked with its files, and the record of what that changed in it.
+fn module(program: &[u8], options: &PackOptions, segment: &segment::Segment) -> Result<Vec<u8>, PackError> {
+    let carry = Carry { segment: &segment.bytes, codec: segment.codec, entry: has_entry(options) };
+    let linked = link_carrying(program, SHIM, &link_options(!segment.references.is_empty()), Some(carry))?;
+    let original = original::record(program, &linked.bytes, &linked.functions)?;
+    let mut bytes = linked.bytes;
+    append_custom(ORIGINAL_SECTION, &original, &mut bytes);
+    Ok(bytes)
+}
+
+/// The program, which stays as it is, composed with its files.
+fn component(program: &[u8], options: &PackOptions, segment: &segment::Segment) -> Result<Vec<u8>, PackError> {
+    let files = ComponentFiles {
+        segment: &segment.bytes,
+        codec: segment.codec,
+        entry: has_entry(options),
+        pruned: segment.report.pruned > 0,
+    };
+    Ok(compose(program, &files)?)
+}
+
+fn has_entry(options: &PackOptions) -> bool {
+    !(options.entry.args.is_empty() && options.entry.env.is_empty())
 }
 
 /// What of the shim a pack needs: no way out but streams, clocks and, for references, blobs.
@@ -157,14 +189,4 @@ fn manifest(program: &[u8], kind: &str, tree: &Tree, options: &PackOptions, segm
         pruned: segment.report.pruned,
         references: references.collect(),
     }
-}
-
-/// Appends a custom section, which may stand at the end of modules and of components.
-fn append_custom(name: &str, data: &[u8], out: &mut Vec<u8>) {
-    let mut head = Vec::new();
-    name.encode(&mut head);
-    out.push(0);
-    (head.len() + data.len()).encode(out);
-    out.extend_from_slice(&head);
-    out.extend_from_slice(data);
 }

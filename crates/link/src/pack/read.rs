@@ -7,6 +7,7 @@ use super::manifest::{MANIFEST_SECTION, Manifest, ORIGINAL_SECTION};
 use super::{Carry, Reference, original};
 use crate::LinkOptions;
 use crate::builtin::SHIM;
+use crate::component::parts;
 use crate::link::{Linked, link_carrying};
 use std::collections::BTreeMap;
 use wasmparser::{DataKind, Parser, Payload};
@@ -30,7 +31,7 @@ pub struct Pack<'a> {
     segment: &'a [u8],
     header: Header,
     image: Image,
-    original: Option<&'a [u8]>,
+    original: Original<'a>,
     /// What the pack says of itself.
     pub manifest: Manifest,
 }
@@ -75,6 +76,15 @@ pub enum Stored {
     Pruned,
 }
 
+/// How the program gets out again.
+#[derive(Clone, Copy, Debug)]
+enum Original<'a> {
+    /// A module: what linking changed.
+    Record(&'a [u8]),
+    /// A component: the program as it is.
+    Whole(&'a [u8]),
+}
+
 impl<'a> Pack<'a> {
     /// Looks whether `bytes` are a pack, and takes it apart.
     ///
@@ -83,7 +93,14 @@ impl<'a> Pack<'a> {
     pub fn open(bytes: &'a [u8]) -> Result<Option<Self>, PackError> {
         let Some((manifest, original)) = sections(bytes) else { return Ok(None) };
         let manifest = Manifest::decode(manifest)?;
-        let segment = segment_of(bytes).ok_or_else(|| PackError::damaged("it carries no files"))?;
+        let missing = |what: &'static str| move || PackError::damaged(what);
+        let (segment, original) = if Parser::is_component(bytes) {
+            let parts = parts(bytes).ok_or_else(missing("it does not hold one program and its files"))?;
+            (parts.segment, Original::Whole(parts.program))
+        } else {
+            let segment = segment_of(bytes).ok_or_else(missing("it carries no files"))?;
+            (segment, Original::Record(original.ok_or_else(missing("it does not hold its program"))?))
+        };
         let header = segment.first_chunk::<HEADER_BYTES>().and_then(Header::decode);
         let header = header.ok_or_else(|| PackError::damaged("its header is of another version"))?;
         let image = span(segment, header.image)?;
@@ -268,8 +285,10 @@ impl<'a> Pack<'a> {
     /// # Errors
     /// The pack is damaged.
     pub fn program(&self) -> Result<Vec<u8>, PackError> {
-        let original = self.original.ok_or_else(|| PackError::damaged("it does not hold its program"))?;
-        let program = original::restore(self.bytes, original)?;
+        let program = match self.original {
+            Original::Record(record) => original::restore(self.bytes, record)?,
+            Original::Whole(program) => program.to_vec(),
+        };
         let digest = blake3::hash(&program).to_hex();
         if digest.as_str() != self.manifest.program.blake3 {
             return Err(PackError::damaged("its program does not have the digest that the pack says"));
@@ -280,8 +299,11 @@ impl<'a> Pack<'a> {
     /// Links the program and the pack's files anew, for a run that grants more than the pack has.
     ///
     /// # Errors
-    /// The pack is damaged.
+    /// The pack is damaged, or a component, to which nothing can be granted later.
     pub fn link(&self, options: &LinkOptions) -> Result<Linked, PackError> {
+        if let Original::Whole(_) = self.original {
+            return Err(PackError::new(PackErrorKind::Program, "the pack is a component, which cannot be linked anew"));
+        }
         let program = self.program()?;
         let entry = self.header.entry.len > 0;
         let carry = Carry { segment: self.segment, codec: self.header.codec, entry };

@@ -82,6 +82,14 @@ extern "C" fn now() -> u64 {
     now.seconds.saturating_mul(1_000_000_000).saturating_add(now.nanoseconds.into())
 }
 
+/// The program's own name among its arguments.
+#[unsafe(export_name = "name:p2")]
+unsafe extern "C" fn name(name: *mut Vec<u8>) {
+    let own = host::cli::environment::get_arguments().into_iter().next().unwrap_or_default();
+    // SAFETY: called by `state::complain` alone, with an empty vector.
+    unsafe { *name = own.into_bytes() };
+}
+
 #[unsafe(export_name = "complain:p2")]
 unsafe extern "C" fn complain(text: *const u8, len: usize) {
     /// What one call takes at most.

@@ -46,6 +46,14 @@ extern "C" fn now() -> u64 {
     seconds.saturating_mul(1_000_000_000).saturating_add(now.nanoseconds.into())
 }
 
+/// The program's own name among its arguments.
+#[unsafe(export_name = "name:p3")]
+unsafe extern "C" fn name(name: *mut Vec<u8>) {
+    let own = host::cli::environment::get_arguments().into_iter().next().unwrap_or_default();
+    // SAFETY: called by `state::complain` alone, with an empty vector.
+    unsafe { *name = own.into_bytes() };
+}
+
 struct Complaint(RefCell<Option<String>>);
 
 // SAFETY: a component runs in one thread.
