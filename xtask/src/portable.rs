@@ -4,12 +4,18 @@
 //! writes stays in its memory, so each run prints what proves its results.
 
 use crate::process;
-use crate::programs::{self, REAL, Runtimes};
+use crate::programs::{self, Case, OURS, REAL, Runtimes};
 use crate::suite::Tally;
 use anyhow::{Context, Result, bail};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Module,
+    Component,
+}
 
 /// One pack and its run.
 struct Pack {
@@ -22,15 +28,21 @@ struct Pack {
     /// A file of the inputs that the host gives as stdin; without one, stdin is empty.
     stdin: Option<&'static str>,
     exit_code: i32,
+    kind: Kind,
     /// Hosts that cannot run the program, packed or not, and why.
     lacking: &'static [(&'static str, &'static str)],
 }
 
 const fn pack(case: &'static str, compress: &'static str, args: &'static [&'static str]) -> Pack {
-    Pack { case, compress, args, stdin: None, exit_code: 0, lacking: &[] }
+    Pack { case, compress, args, stdin: None, exit_code: 0, kind: Kind::Module, lacking: &[] }
 }
 
-const PACKS: [Pack; 6] = [
+/// A pack of one of our own programs that are components, which has one empty directory to work in.
+const fn component(case: &'static str, compress: &'static str) -> Pack {
+    Pack { kind: Kind::Component, ..pack(case, compress, &["/w"]) }
+}
+
+const PACKS: [Pack; 8] = [
     pack("resvg", "lz4", &["/w/figure.svg", "-c"]),
     pack("usvg", "none", &["/w/figure.svg", "-c"]),
     // It cannot write its sound to stdout. What it prints on the way, sounds and their ends, is computed
@@ -39,6 +51,8 @@ const PACKS: [Pack; 6] = [
     pack("quickjs", "zstd", &["-m", "/w/main.js"]),
     pack("sqlite", "lz4", &["/w/out.db", ".read /w/main.sql", SQLITE_DIGESTS]),
     Pack { stdin: Some("settings.ini"), exit_code: 3, ..pack("python", "none", &["-c", PYTHON]) },
+    component("fstest-p2", "zstd"),
+    component("fstest-p3", "none"),
 ];
 
 /// The files that the script before has written.
@@ -55,6 +69,8 @@ sys.exit(3)";
 /// What runs packs.
 struct Host {
     name: &'static str,
+    /// What it runs at all.
+    kinds: &'static [Kind],
     /// The start of the command that ends with the pack.
     command: Box<dyn Fn() -> Command>,
     /// Why it cannot be used on this machine.
@@ -88,7 +104,7 @@ fn compare(root: &Path, names: &[&str]) -> Result<Tally> {
         }
     }
     for pack in PACKS.iter().filter(|pack| names.is_empty() || names.contains(&pack.case)) {
-        let case = REAL.iter().find(|case| case.name == pack.case).context("a pack names no case")?;
+        let case = cases().find(|case| case.name == pack.case).context("a pack names no case")?;
         if !case.is_there(root) {
             println!("skipped: {}: no .programs/{}: run scripts/programs.sh", case.name, case.program);
             tally.skipped += 1;
@@ -100,7 +116,7 @@ fn compare(root: &Path, names: &[&str]) -> Result<Tally> {
             println!("skipped: {} on {host}: {why}", pack.case);
             tally.skipped += 1;
         }
-        for (host, found) in differences(root, pack, &made, &hosts)? {
+        for (host, found) in differences(root, pack, &made, &hosts, original(root, &runtimes, case)?)? {
             if found.is_empty() {
                 tally.passed += 1;
             } else {
@@ -115,14 +131,31 @@ fn compare(root: &Path, names: &[&str]) -> Result<Tally> {
     Ok(tally)
 }
 
+fn cases() -> impl Iterator<Item = &'static Case> {
+    REAL.iter().chain(&OURS)
+}
+
+/// What the program of a case of ours prints that is not packed and has a directory of the host.
+fn original(root: &Path, runtimes: &Runtimes, case: &Case) -> Result<Option<Output>> {
+    if !runtimes.stock_is_there() || OURS.iter().all(|ours| ours.name != case.name) {
+        return Ok(None);
+    }
+    let folder = runtimes.cache.join("packs/original");
+    case.lay_out(root, &folder)?;
+    process::kept(&mut case.stock(root, runtimes, &folder)?).map(Some)
+}
+
 /// Makes the pack, which then needs nothing else.
-fn make(root: &Path, runtimes: &Runtimes, pack: &Pack, case: &programs::Case) -> Result<PathBuf> {
+fn make(root: &Path, runtimes: &Runtimes, pack: &Pack, case: &Case) -> Result<PathBuf> {
     let folder = runtimes.cache.join("packs");
     let empty = folder.join("empty");
     fs::create_dir_all(&empty).with_context(|| format!("cannot make {}", empty.display()))?;
     let made = folder.join(format!("{}.wasm", pack.case));
     let mut command = runtimes.weir_command("pack");
-    command.arg("--mount").arg(programs::pair("/w", &inputs(root, pack)));
+    match inputs(root, pack) {
+        inputs if inputs.exists() => command.arg("--mount").arg(programs::pair("/w", &inputs)),
+        _ => command.args(["--scratch", "/w"]),
+    };
     for (data, guest) in case.data {
         command.arg("--mount").arg(programs::pair(guest, &root.join(".programs").join(data)));
     }
@@ -139,11 +172,18 @@ fn inputs(root: &Path, pack: &Pack) -> PathBuf {
     root.join("benches/programs").join(pack.case)
 }
 
-/// What is wrong on each host: the first against what is expected, the others against the first.
-fn differences(root: &Path, pack: &Pack, made: &Path, hosts: &[Host]) -> Result<Vec<(&'static str, Vec<String>)>> {
-    let mut first: Option<Output> = None;
+/// What is wrong on each host, against `first`; without one, against the first host.
+fn differences(
+    root: &Path,
+    pack: &Pack,
+    made: &Path,
+    hosts: &[Host],
+    mut first: Option<Output>,
+) -> Result<Vec<(&'static str, Vec<String>)>> {
     let mut all = Vec::new();
-    for host in hosts.iter().filter(|host| pack.lacking.iter().all(|(name, _)| *name != host.name)) {
+    let able =
+        |host: &&Host| host.kinds.contains(&pack.kind) && pack.lacking.iter().all(|(name, _)| *name != host.name);
+    for host in hosts.iter().filter(able) {
         let mut command = (host.command)();
         command.arg(made).stdin(match pack.stdin {
             Some(name) => Stdio::from(File::open(inputs(root, pack).join(name))?),
@@ -184,14 +224,21 @@ fn hosts_of(root: &Path, runtimes: &Runtimes) -> Vec<Host> {
     let browser_host = starts(node.as_deref(), &[&script("browser-host.mjs"), chromium.as_deref().unwrap_or(root)]);
     let (weir, stock) = (runtimes.clone(), runtimes.clone());
     let no_stock = (!runtimes.stock_is_there()).then(|| "is not on this machine: run scripts/tools.sh".to_string());
-    let host = |name, command, missing| Host { name, command, missing };
+    let host = |name, command, missing| Host { name, kinds: &[Kind::Module], command, missing };
+    let both = |host| Host { kinds: &[Kind::Module, Kind::Component], ..host };
     vec![
-        host("weir", Box::new(move || weir.weir()), None),
-        host("wasmtime", Box::new(move || stock.stock()), no_stock),
+        both(host("weir", Box::new(move || weir.weir()), None)),
+        both(host("wasmtime", Box::new(move || with_async(stock.stock())), no_stock)),
         host("node", node_host, without(&node, "node")),
         host("chromium", browser_host, without(&node, "node").or_else(|| without(&chromium, "chromium"))),
         host("wasmi", starts(wasmi.as_deref(), &[Path::new("run")]), without(&wasmi, "wasmi")),
     ]
+}
+
+/// The stock command line refuses WASI 0.3 without these; nothing else changes by them.
+fn with_async(mut command: Command) -> Command {
+    command.args(programs::WASI_03);
+    command
 }
 
 /// Commands that begin with `program` and `words`.
@@ -223,7 +270,7 @@ mod tests {
 
     #[test]
     fn each_pack_is_of_a_known_case() {
-        let unknown = PACKS.iter().find(|pack| REAL.iter().all(|case| case.name != pack.case));
+        let unknown = PACKS.iter().find(|pack| cases().all(|case| case.name != pack.case));
         assert!(unknown.is_none(), "{:?}", unknown.map(|pack| pack.case));
     }
 

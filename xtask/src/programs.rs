@@ -33,7 +33,7 @@ const fn plain(name: &'static str, program: &'static str, args: &'static [&'stat
 }
 
 /// Options without which the stock command line refuses WASI 0.3.
-const WASI_03: &[&str] = &["-S", "p3", "-W", "component-model-async=y"];
+pub const WASI_03: &[&str] = &["-S", "p3", "-W", "component-model-async=y"];
 
 /// Real programs, from short to long.
 pub const REAL: [Case; 8] = [
@@ -305,7 +305,8 @@ pub fn tail(bytes: &[u8]) -> String {
     text.lines().rev().take(3).collect::<Vec<_>>().into_iter().rev().collect::<Vec<_>>().join(" / ")
 }
 
-fn copy_tree(from: &Path, to: &Path) -> Result<()> {
+/// Copies a folder with what it holds.
+pub fn copy_tree(from: &Path, to: &Path) -> Result<()> {
     fs::create_dir_all(to).with_context(|| format!("cannot make {}", to.display()))?;
     // A run without inputs has no folder.
     let Ok(entries) = fs::read_dir(from) else { return Ok(()) };

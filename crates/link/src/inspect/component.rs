@@ -166,7 +166,10 @@ pub(crate) fn uses(parts: &Parts<'_>) -> Result<Uses, InspectError> {
         uses.reachable_functions += found.defined;
         module_imports(&outer, module, &found, adapter, &mut uses);
     }
-    for name in &asked {
+    // Without an import that has files, as in a pack, what adapters are asked for is served inside.
+    let reaches_files = |import: &&&str| reach_of(import) == Reach::Files && !parts.types_only.contains(**import);
+    let outside = parts.imports.iter().any(|import| reaches_files(&import));
+    for name in asked.iter().filter(|_| outside) {
         if p1::find(name).is_some_and(|(_, function)| needs_files(function)) {
             uses.forced_by.push(format!("{}.{name}", p1::SNAPSHOT));
         }
