@@ -2,16 +2,17 @@
 # Builds our own test and benchmark programs, guests/programs and guests/bench, into .programs/guests/ (git-ignored):
 #
 #   scripts/guests.sh               all of them
-#   scripts/guests.sh NAME...       some: c cpp rust p2 p3 go bench
+#   scripts/guests.sh NAME...       some: c cpp rust p2 p3 net go bench
 #   scripts/guests.sh --rustup ...  use rustup's targets for the Rust ones, not the compiler of scripts/tools.sh
 #
 #   c      fstest-c.wasm     WASI 0.1, C         rust  fstest-rust.wasm   WASI 0.1, Rust's std
 #   cpp    fstest-cpp.wasm   WASI 0.1, C++       p2    fstest-p2.wasm     the same source as a WASI 0.2 component
 #   go     fstest-go.wasm    WASI 0.1, Go        p3    fstest-p3.wasm     a WASI 0.3 component
+#   net    net.wasm           a WASI 0.2 component with sockets
 #   bench  bench-io.wasm, bench-compute.wasm, bench-touch.wasm, bench-idle.wasm     WASI 0.1, C
 #
-# Each takes the directory to work in as its argument (p3: the first preopen) and prints lines that are the same on
-# every host. What is newer than its source is not built again.
+# The fstests take the directory to work in as their argument (p3: the first preopen). All but the benchmarks print
+# lines that are the same on every host. What is newer than its source is not built again.
 set -euo pipefail
 . "$(dirname "$0")/common.sh"
 
@@ -81,6 +82,7 @@ build_with_cargo() { # NAME FOLDER TARGET BUILT
 build_rust() { build_with_cargo fstest-rust.wasm "$PROGRAMS/rust" wasm32-wasip1 fstest.wasm; }
 build_p2() { build_with_cargo fstest-p2.wasm "$PROGRAMS/rust" wasm32-wasip2 fstest.wasm; }
 build_p3() { build_with_cargo fstest-p3.wasm "$PROGRAMS/p3" wasm32-wasip2 p3_fstest.wasm; }
+build_net() { build_with_cargo net.wasm "$PROGRAMS/net" wasm32-wasip2 net.wasm; }
 
 build_go() {
   if fresh fstest-go.wasm "$PROGRAMS/go"; then return; fi
@@ -96,7 +98,7 @@ build_go() {
 }
 
 rustup=no
-ALL=(c cpp rust p2 p3 go bench)
+ALL=(c cpp rust p2 p3 net go bench)
 names=()
 for name in "$@"; do
   case " ${ALL[*]} --rustup " in

@@ -35,7 +35,7 @@ pub(super) struct Cut<'c> {
     pub complain: &'static str,
     /// The shim's function that knows what the program is called.
     pub name: &'static str,
-    /// Whether an export for this interface stays.
+    /// Whether an export for an interface stays.
     pub keep: &'c dyn Fn(&str) -> bool,
     /// A name of an interface with the version that the program uses.
     pub rename: &'c dyn Fn(&str) -> String,
@@ -62,7 +62,7 @@ pub(super) fn cut(bytes: &[u8], cut: &Cut<'_>) -> Result<Vec<u8>, LinkError> {
     let mut shim = Shim::parse(bytes)?;
     let resolved = resolve(&shim, cut)?;
     let kept = |name: &str| match interface_of(name) {
-        Some(interface) => (cut.keep)(interface),
+        Some(_) => (cut.keep)(name),
         None => ALWAYS.contains(&name),
     };
     let mut roots: Vec<u32> = shim.exports.iter().filter(|(name, _)| kept(name)).map(|(_, index)| *index).collect();

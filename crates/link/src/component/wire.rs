@@ -12,6 +12,9 @@ use wit_component::{ComponentEncoder, DecodedWasm, StringEncoding};
 
 /// Interfaces without resources of their own in the shim: who shares them shares numbers only.
 const NUMBERS: [&str; 1] = ["wasi:clocks/monotonic-clock"];
+/// Interfaces of which the shim only forwards calls, so that functions which the program does not call go with
+/// what they import: not every host has them all.
+const FORWARDED: &str = "wasi:sockets/";
 const ENVIRONMENT: &str = "wasi:cli/environment";
 /// The interface whose streams the bridge gives their type.
 pub(super) const FILES_AS_STREAMS: &str = "wasi:filesystem/types@0.3";
@@ -36,6 +39,8 @@ fn package(name: &str) -> &str {
 pub(super) struct Uses {
     imports: BTreeMap<String, Names>,
     exports: BTreeMap<String, Names>,
+    /// Imported functions: `wasi:io/poll@0.2#poll`.
+    functions: Names,
 }
 
 impl Uses {
@@ -68,14 +73,27 @@ impl Uses {
             wit_parser::WorldItem::Interface { id, .. } => Some(*id),
             _ => None,
         };
+        let interfaces =
+            world.imports.iter().filter_map(|(key, item)| Some((resolve.name_world_key(key), interface(item)?)));
+        let functions = interfaces.flat_map(|(name, id)| {
+            resolve.interfaces[id].functions.keys().map(move |function| format!("{}#{function}", track(&name)))
+        });
+        let functions = functions.collect();
         let imports = world.imports.iter().map(|(key, item)| (resolve.name_world_key(key), interface(item)));
         let exports = world.exports.iter().map(|(key, item)| (resolve.name_world_key(key), interface(item)));
-        Ok(Self { imports: named(&mut imports.into_iter()), exports: named(&mut exports.into_iter()) })
+        Ok(Self { imports: named(&mut imports.into_iter()), exports: named(&mut exports.into_iter()), functions })
     }
 
     /// Whether the program imports an interface in any version that is alike.
     pub fn imports_track(&self, name: &str) -> bool {
         self.imports.keys().any(|import| track(import) == name)
+    }
+
+    /// Whether the program calls a function of the shim, as far as that matters.
+    fn calls(&self, interface: &str, function: &str) -> bool {
+        !interface.starts_with(FORWARDED)
+            || function.starts_with("[dtor]")
+            || self.functions.contains(&format!("{}#{function}", track(interface)))
     }
 
     /// The last number of the version that the program uses of a package, or of any of the same version.
@@ -145,9 +163,18 @@ pub(super) fn shim_component(
         let Some(wit_parser::WorldKey::Interface(id)) = position.and_then(|at| exports.get(at)) else { return vec![] };
         bound.resolve.interface_direct_deps(*id).filter_map(|other| bound.resolve.id_of(other)).collect()
     });
-    let keep = |name: &str| kept.contains(&track(name));
-    let dropped: Vec<_> = exports.iter().zip(&names).filter(|(_, name)| !keep(name)).map(|(key, _)| key).collect();
+    let keep = |name: &str| {
+        let function = name.split('#').nth(1).unwrap_or_default();
+        interface_of(name).is_some_and(|name| kept.contains(&track(name)) && uses.calls(name, function))
+    };
+    let is_kept = |name: &String| kept.contains(&track(name));
+    let dropped: Vec<_> = exports.iter().zip(&names).filter(|(_, name)| !is_kept(name)).map(|(key, _)| key).collect();
     bound.resolve.worlds[bound.world].exports.retain(|key, _| !dropped.contains(&key));
+    for (key, name) in exports.iter().zip(&names) {
+        if let wit_parser::WorldKey::Interface(id) = key {
+            bound.resolve.interfaces[*id].functions.retain(|function, _| uses.calls(name, function));
+        }
+    }
     for (_, package) in bound.resolve.packages.iter_mut() {
         let name = format!("{}:{}/any@", package.name.namespace, package.name.name);
         if let Some(version) = &mut package.name.version

@@ -4,6 +4,7 @@
 mod files;
 mod io;
 mod process;
+mod sockets;
 
 mod bindings {
     #![allow(clippy::all, missing_docs, reason = "generated")]
@@ -12,6 +13,7 @@ mod bindings {
         path: "wit/p2",
         generate_all,
         disable_run_ctors_once_workaround: true,
+        disable_custom_section_link_helpers: true,
     });
     use super::Shim;
     export!(Shim);

@@ -25,6 +25,7 @@ mod bindings {
         path: "wit/p3",
         generate_all,
         disable_run_ctors_once_workaround: true,
+        disable_custom_section_link_helpers: true,
         sync: [
             "export:wasi:filesystem/types@0.3.0#[method]descriptor.advise",
             "export:wasi:filesystem/types@0.3.0#[method]descriptor.sync-data",
