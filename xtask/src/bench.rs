@@ -1,11 +1,14 @@
-//! `cargo xtask bench run`: weir beside the stock `wasmtime` command line, in one run on one machine.
+//! `cargo xtask bench run`: weir beside the stock `wasmtime` command line, in one run on one machine; and
+//! `cargo xtask bench pack`, which is about programs with their files inside.
 //!
-//! Both run the same guests with their best settings and warm caches. Runs alternate, so that a busy moment
+//! Both runtimes run the same guests with their best settings and warm caches. Runs alternate, so that a busy moment
 //! hits both; each figure is a median with the 10th and 90th percentile. What was measured is kept in
 //! `benches/runs/DATE-MACHINE`: the raw samples, the commands, the machine and the table. A short run
 //! (`--quick`) only shows that everything works, and is not kept.
 
 mod machine;
+mod measure;
+pub mod pack;
 mod parts;
 mod report;
 mod samples;
@@ -45,29 +48,44 @@ pub struct Bench<'a> {
     cpu: Option<usize>,
 }
 
+impl<'a> Bench<'a> {
+    /// The release build, with a cache of its own, so that whatever ran before does not matter.
+    fn new(root: &'a Path, extent: Extent, cache: &str) -> Result<Self> {
+        let mut runtimes = Runtimes::find(root, "release")?;
+        if !runtimes.stock_is_there() {
+            bail!("there is nothing to compare with at {}: run scripts/tools.sh", runtimes.wasmtime.display());
+        }
+        runtimes.cache = runtimes.cache.with_file_name(cache);
+        let scratch = runtimes.cache.join("scratch");
+        Ok(Self { root, runtimes, extent, scratch, cpu: machine::cpu_to_pin() })
+    }
+
+    /// Where this run is kept.
+    fn run_folder(&self, report: &report::Report) -> Result<PathBuf> {
+        let folder = match self.extent {
+            Extent::Full => new_folder(&self.root.join("benches/runs"), &machine::label(&report.machine))?,
+            Extent::Quick => self.runtimes.cache.join("quick"),
+        };
+        fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        Ok(folder)
+    }
+}
+
 /// Measures everything and prints the table. False: the two did not give the same results.
 pub fn run(root: &Path, extent: Extent) -> Result<bool> {
-    let mut runtimes = Runtimes::find(root, "release")?;
-    if !runtimes.stock_is_there() {
-        bail!("there is nothing to compare with at {}: run scripts/tools.sh", runtimes.wasmtime.display());
-    }
-    // Its own cache, so that whatever ran before does not matter.
-    runtimes.cache = runtimes.cache.with_file_name("bench-cache");
-    let scratch = runtimes.cache.join("scratch");
-    let bench = Bench { root, runtimes, extent, scratch, cpu: machine::cpu_to_pin() };
+    let bench = Bench::new(root, extent, "bench-cache")?;
     let machine = machine::describe(root, &bench.runtimes)?;
-
-    let mut report = report::Report::new(machine);
+    let mut report = report::Report::new("weir beside stock wasmtime", "bench run", machine);
     parts::calls(&bench, &mut report)?;
     parts::start_up(&bench, &mut report)?;
     parts::whole_runs(&bench, &mut report)?;
     parts::compute(&bench, &mut report)?;
+    let folder = bench.run_folder(&report)?;
+    keep(&report, root, &folder)
+}
 
-    let folder = match extent {
-        Extent::Full => new_folder(&root.join("benches/runs"), &machine::label(&report.machine))?,
-        Extent::Quick => bench.runtimes.cache.join("quick"),
-    };
-    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+/// Writes and prints a report. False: it found problems.
+fn keep(report: &report::Report, root: &Path, folder: &Path) -> Result<bool> {
     let table = report.markdown(root);
     write(&folder.join("README.md"), &table)?;
     write(&folder.join("raw.json"), &format!("{:#}\n", report.json(root)))?;

@@ -24,6 +24,7 @@ cargo xtask COMMAND
   programs [NAME...]    run real programs under weir and under stock wasmtime and compare every byte
   portable [NAME...]    pack real programs and run each pack on every host: the same bytes everywhere
   bench run [--quick]   measure weir beside stock wasmtime; the table is kept in benches/runs
+  bench pack [--quick]  measure packs: their size, start, memory and speed; draws docs/pack.svg
 ";
 
 fn main() -> ExitCode {
@@ -51,6 +52,8 @@ fn run(arguments: &[String]) -> Result<bool> {
         ["portable", names @ ..] => portable::run(&root, names),
         ["bench", "run"] => bench::run(&root, bench::Extent::Full),
         ["bench", "run", "--quick"] => bench::run(&root, bench::Extent::Quick),
+        ["bench", "pack"] => bench::pack::run(&root, bench::Extent::Full),
+        ["bench", "pack", "--quick"] => bench::pack::run(&root, bench::Extent::Quick),
         [] | ["help" | "-h" | "--help"] => {
             print!("{HELP}");
             Ok(true)

@@ -1,16 +1,14 @@
 //! What is measured: calls, start-up, whole runs, computing.
 
-use super::machine;
-use super::report::{Goal, Part, Report, Row};
+use super::measure::{CPU_TIME, Lines, alternate_lines, alternate_times, on, value_of};
+use super::report::{Goal, Part, Report, Row, WEIR_AND_STOCK};
 use super::samples::Samples;
 use super::{Bench, write};
 use crate::process;
 use crate::programs::{self, Case, REAL};
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
-use std::time::{Duration, Instant};
+use std::process::Command;
 
 /// Goals of single calls, by the names that `guests/bench/io.c` prints. What has none is for information.
 const CALL_GOALS: [(&str, Goal); 9] = [
@@ -31,48 +29,6 @@ const MEMCPY_TIMES_MAX: f64 = 2.0;
 
 /// Room for noise where the goal is "not slower": what two runs of one command differ by on a quiet machine.
 const NOT_SLOWER: Goal = Goal::AtMost(1.05);
-
-impl Bench<'_> {
-    /// An empty folder.
-    fn folder(&self, name: &str) -> Result<PathBuf> {
-        let folder = self.scratch.join(name);
-        if folder.exists() {
-            fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;
-        }
-        fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-        Ok(folder)
-    }
-
-    /// `command`, held on one CPU: a wake-up on another one costs more than most of what is measured.
-    fn pinned(&self, command: Command) -> Command {
-        let Some(cpu) = self.cpu else { return command };
-        let mut pinned = Command::new("taskset");
-        pinned.args(["-c", &cpu.to_string()]).arg(command.get_program()).args(command.get_args());
-        for (name, value) in command.get_envs() {
-            match value {
-                Some(value) => pinned.env(name, value),
-                None => pinned.env_remove(name),
-            };
-        }
-        pinned
-    }
-
-    fn timed(&self, command: Command) -> Result<(Duration, Output)> {
-        let mut command = self.pinned(command);
-        let began = Instant::now();
-        let output = process::kept(&mut command)?;
-        let spent = began.elapsed();
-        if !output.status.success() {
-            bail!("{}: {}\n{}", process::words(&command), output.status, String::from_utf8_lossy(&output.stderr));
-        }
-        Ok((spent, output))
-    }
-
-    fn guest(&self, name: &str) -> Option<PathBuf> {
-        let path = self.root.join(".programs/guests").join(name);
-        path.exists().then_some(path)
-    }
-}
 
 /// One call at a time, measured inside the guest.
 pub fn calls(bench: &Bench<'_>, report: &mut Report) -> Result<()> {
@@ -95,23 +51,23 @@ pub fn calls(bench: &Bench<'_>, report: &mut Report) -> Result<()> {
         command
     };
     let rounds = bench.extent.rounds(9, 1);
-    let (ours, theirs) = alternate_lines(bench, rounds, &weir, &stock)?;
+    let [ours, theirs] = alternate_lines(bench, rounds, [&weir, &stock])?;
     let copy = bench.root.join("benches/memory-copy.wat");
-    let (our_copy, their_copy) =
-        alternate_lines(bench, rounds, &|| on(bench.runtimes.weir(), &copy), &|| on(bench.runtimes.stock(), &copy))?;
+    let [our_copy, their_copy] =
+        alternate_lines(bench, rounds, [&|| on(bench.runtimes.weir(), &copy), &|| on(bench.runtimes.stock(), &copy)])?;
     let copies = |lines: &Lines| value_of(lines, "memory.copy").cloned().unwrap_or_default();
     let (our_copy, their_copy) = (copies(&our_copy), copies(&their_copy));
     let memcpy = our_copy.median();
     let mut rows =
-        vec![Row { name: "memory.copy of 4 KiB".into(), weir: our_copy, stock: their_copy, goal: Goal::None }];
+        vec![Row { name: "memory.copy of 4 KiB".into(), weir: our_copy, other: their_copy, goal: Goal::None }];
     for (name, weir) in ours.into_iter().filter(|(name, _)| !name.contains('.') && name != CPU_TIME) {
         let goal = CALL_GOALS.iter().find(|(other, _)| *other == name).map_or(Goal::None, |(_, goal)| *goal);
         let stock = value_of(&theirs, &name).cloned().unwrap_or_default();
         if AGAINST_MEMCPY.contains(&name.as_str()) {
             let goal = Goal::TimesReference(MEMCPY_TIMES_MAX, memcpy);
-            rows.push(Row { name: format!("{name}, against memcpy"), weir: weir.clone(), stock: stock.clone(), goal });
+            rows.push(Row { name: format!("{name}, against memcpy"), weir: weir.clone(), other: stock.clone(), goal });
         }
-        rows.push(Row { name, weir, stock, goal });
+        rows.push(Row { name, weir, other: stock, goal });
     }
     let about = format!(
         "Nanoseconds per call, measured inside the guest (`guests/bench/io.c`): weir with the folder mounted as data, stock wasmtime with the \
@@ -120,65 +76,16 @@ pub fn calls(bench: &Bench<'_>, report: &mut Report) -> Result<()> {
          (`benches/memory-copy.wat`), and `memcpy` is that of the C library which the guest was compiled with."
     );
     let commands = vec![process::words(&weir()), process::words(&stock())];
-    report.parts.push(Part { title: "Single calls", unit: "ns", about, commands, rows });
+    report.parts.push(Part {
+        title: "Single calls",
+        unit: "ns",
+        sides: WEIR_AND_STOCK,
+        about,
+        commands,
+        table: None,
+        rows,
+    });
     Ok(())
-}
-
-type Lines = Vec<(String, Samples)>;
-
-/// The name of the line with the CPU time of the whole process: the one figure that a busy machine changes little.
-const CPU_TIME: &str = "CPU time of the process";
-
-/// Runs both commands `rounds` times in turn and collects the `name value` lines that they print.
-fn alternate_lines(
-    bench: &Bench<'_>,
-    rounds: usize,
-    weir: &dyn Fn() -> Command,
-    stock: &dyn Fn() -> Command,
-) -> Result<(Lines, Lines)> {
-    // Compiled code goes into the caches first.
-    bench.timed(weir())?;
-    bench.timed(stock())?;
-    let (mut ours, mut theirs) = (Lines::new(), Lines::new());
-    for round in 0..rounds {
-        for turn in 0..2 {
-            let weir_now = (round + turn) % 2 == 0;
-            let before = machine::children_cpu_ms();
-            let (_, output) = bench.timed(if weir_now { weir() } else { stock() })?;
-            let spent = machine::children_cpu_ms() - before;
-            let lines = if weir_now { &mut ours } else { &mut theirs };
-            collect(&output, lines);
-            add(lines, CPU_TIME, spent);
-        }
-    }
-    Ok((ours, theirs))
-}
-
-fn collect(output: &Output, lines: &mut Lines) {
-    for line in String::from_utf8_lossy(&output.stdout).lines() {
-        let Some((name, value)) = line.split_once(' ') else { continue };
-        if let Ok(value) = value.trim().parse() {
-            add(lines, name, value);
-        }
-    }
-}
-
-fn add(lines: &mut Lines, name: &str, value: f64) {
-    if !lines.iter().any(|(other, _)| other == name) {
-        lines.push((name.into(), Samples::default()));
-    }
-    if let Some((_, samples)) = lines.iter_mut().find(|(other, _)| other == name) {
-        samples.push(value);
-    }
-}
-
-fn value_of<'a>(lines: &'a Lines, name: &str) -> Option<&'a Samples> {
-    lines.iter().find(|(other, _)| other == name).map(|(_, samples)| samples)
-}
-
-fn on(mut command: Command, program: &Path) -> Command {
-    command.arg(program);
-    command
 }
 
 /// A program that prints one line, so that only starting and ending is left.
@@ -225,7 +132,7 @@ pub fn start_up(bench: &Bench<'_>, report: &mut Report) -> Result<()> {
     let row = |name: &str, weir: &Samples, stock: Samples| Row {
         name: name.into(),
         weir: weir.clone(),
-        stock,
+        other: stock,
         goal: NOT_SLOWER,
     };
     let rows = vec![
@@ -237,28 +144,16 @@ pub fn start_up(bench: &Bench<'_>, report: &mut Report) -> Result<()> {
         "Milliseconds from start to end of the process; {rounds} alternating runs after one that fills the caches."
     );
     let commands = all.iter().map(|command| process::words(&command())).collect();
-    report.parts.push(Part { title: "Start-up", unit: "ms", about, commands, rows });
+    report.parts.push(Part {
+        title: "Start-up",
+        unit: "ms",
+        sides: WEIR_AND_STOCK,
+        about,
+        commands,
+        table: None,
+        rows,
+    });
     Ok(())
-}
-
-/// Runs the commands in turn, `rounds` times, and gives each one's times in milliseconds.
-fn alternate_times<const N: usize>(
-    bench: &Bench<'_>,
-    rounds: usize,
-    commands: [&dyn Fn() -> Command; N],
-) -> Result<[Samples; N]> {
-    let mut times: [Samples; N] = std::array::from_fn(|_| Samples::default());
-    for command in commands {
-        bench.timed(command())?;
-    }
-    for round in 0..rounds {
-        // The order turns, so that nobody always follows the same neighbour.
-        for at in 0..N {
-            let at = (at + round) % N;
-            times[at].push(bench.timed(commands[at]())?.0.as_secs_f64() * 1e3);
-        }
-    }
-    Ok(times)
 }
 
 /// Real programs from start to end, and whether both wrote the same bytes.
@@ -282,7 +177,15 @@ pub fn whole_runs(bench: &Bench<'_>, report: &mut Report) -> Result<()> {
         "Milliseconds from start to end of the process, writing the results to the host included; {rounds} alternating runs, compiled code \
          from the caches. Before that, one run each was compared: output, exit code and every written file were the same, byte by byte."
     );
-    report.parts.push(Part { title: "Whole runs of real programs", unit: "ms", about, commands, rows });
+    report.parts.push(Part {
+        title: "Whole runs of real programs",
+        unit: "ms",
+        sides: WEIR_AND_STOCK,
+        about,
+        commands,
+        table: None,
+        rows,
+    });
     Ok(())
 }
 
@@ -305,7 +208,7 @@ fn whole_run(bench: &Bench<'_>, case: &Case, rounds: usize, commands: &mut Vec<S
             }
         }
     }
-    Ok(Row { name: case.name.into(), weir, stock, goal: NOT_SLOWER })
+    Ok(Row { name: case.name.into(), weir, other: stock, goal: NOT_SLOWER })
 }
 
 /// Work without files.
@@ -317,7 +220,7 @@ pub fn compute(bench: &Bench<'_>, report: &mut Report) -> Result<()> {
     println!("computing");
     let (weir, stock) = (|| on(bench.runtimes.weir(), &guest), || on(bench.runtimes.stock(), &guest));
     let rounds = bench.extent.rounds(7, 1);
-    let (ours, theirs) = alternate_lines(bench, rounds, &weir, &stock)?;
+    let [ours, theirs] = alternate_lines(bench, rounds, [&weir, &stock])?;
     let mut rows = Vec::new();
     for (name, weir) in ours {
         let stock = value_of(&theirs, &name).cloned().unwrap_or_default();
@@ -327,12 +230,20 @@ pub fn compute(bench: &Bench<'_>, report: &mut Report) -> Result<()> {
             }
             continue;
         }
-        rows.push(Row { name, weir, stock, goal: NOT_SLOWER });
+        rows.push(Row { name, weir, other: stock, goal: NOT_SLOWER });
     }
     let about = format!(
         "Milliseconds, measured inside the guest (`guests/bench/compute.c`); {rounds} alternating runs. The checksums were the same."
     );
     let commands = vec![process::words(&weir()), process::words(&stock())];
-    report.parts.push(Part { title: "Computing", unit: "ms", about, commands, rows });
+    report.parts.push(Part {
+        title: "Computing",
+        unit: "ms",
+        sides: WEIR_AND_STOCK,
+        about,
+        commands,
+        table: None,
+        rows,
+    });
     Ok(())
 }

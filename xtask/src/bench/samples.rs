@@ -5,6 +5,11 @@
 pub struct Samples(Vec<f64>);
 
 impl Samples {
+    /// What cannot differ from one measurement to the next.
+    pub fn one(value: f64) -> Self {
+        Self(vec![value])
+    }
+
     pub fn push(&mut self, value: f64) {
         self.0.push(value);
     }
@@ -27,10 +32,12 @@ impl Samples {
         low + (high - low) * at.fract()
     }
 
-    /// `median (p10 – p90)`.
+    /// `median (p10 – p90)`, or the only value.
     pub fn shown(&self) -> String {
-        if self.0.is_empty() {
-            return "–".into();
+        match self.0.as_slice() {
+            [] => return "–".into(),
+            [only] => return number(*only),
+            _ => {}
         }
         format!("{} ({} – {})", number(self.median()), number(self.percentile(0.1)), number(self.percentile(0.9)))
     }
@@ -55,7 +62,8 @@ mod tests {
         assert_eq!(samples.median(), 2.5);
         assert_eq!(samples.percentile(0.0), 1.0);
         assert_eq!(samples.percentile(1.0), 4.0);
-        assert_eq!(Samples(vec![7.0]).shown(), "7.00 (7.00 – 7.00)");
+        assert_eq!(Samples(vec![7.0, 7.0]).shown(), "7.00 (7.00 – 7.00)");
+        assert_eq!(Samples::one(7.0).shown(), "7.00");
         assert_eq!(Samples::default().shown(), "–");
     }
 
