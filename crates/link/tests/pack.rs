@@ -179,6 +179,82 @@ fn pruned_and_referenced_files_stay_in_the_tree() {
     }
 }
 
+/// A component that asks for the names of its directories, by WASI of this version.
+fn component(version: &str) -> Vec<u8> {
+    let text = r#"(component
+      (import "wasi:filesystem/types@VERSION" (instance $types (export "descriptor" (type (sub resource)))))
+      (alias export $types "descriptor" (type $descriptor))
+      (import "wasi:filesystem/preopens@VERSION" (instance $preopens
+        (alias outer 1 $descriptor (type $outer))
+        (export "descriptor" (type $descriptor (eq $outer)))
+        (type $own (own $descriptor))
+        (type $pair (tuple $own string))
+        (type $all (list $pair))
+        (export "get-directories" (func (result $all)))))
+      (core module $memory (memory (export "memory") 1)
+        (func (export "realloc") (param i32 i32 i32 i32) (result i32) i32.const 1024))
+      (core instance $memory (instantiate $memory))
+      (alias core export $memory "memory" (core memory $m))
+      (core func $get (canon lower (func $preopens "get-directories")
+        (memory $m) (realloc (func $memory "realloc"))))
+      (core module $main (import "p" "get" (func (param i32))) (func (export "run") (call 0 (i32.const 0))))
+      (core instance $main (instantiate $main (with "p" (instance (export "get" (func $get))))))
+      (func (export "run") (canon lift (core func $main "run"))))"#;
+    wasm(&text.replace("VERSION", version))
+}
+
+fn component_imports(bytes: &[u8]) -> Vec<String> {
+    let report = weir_link::inspect(bytes).unwrap();
+    report.imports.iter().map(|import| import.module.clone()).collect()
+}
+
+#[test]
+fn components_of_any_version_are_packed() {
+    for version in ["0.2.0", "0.2.3", "0.2.12", "0.2.77", "0.3.0", "0.3.4"] {
+        let text = b"text ".repeat(300);
+        let (tree, mut files) = tree(&[("w/a", Some(b"1")), ("w/text", Some(&text)), ("w/e", None)]);
+        for codec in [Codec::None, Codec::Zstd] {
+            let packed = check_round_trip(&component(version), &tree, &mut files, &options(codec));
+            let imports = component_imports(&packed);
+            assert!(imports.iter().all(|name| !name.starts_with("wasi:filesystem")), "{version}: {imports:?}");
+        }
+    }
+}
+
+#[test]
+fn components_that_cannot_be_packed_are_told_why() {
+    let (tree, mut files) = tree(&[("w/a", Some(b"1"))]);
+    let mut refusal = |program: &[u8], options: &PackOptions| {
+        pack(program, &tree, &mut files, options).map(drop).unwrap_err().to_string()
+    };
+    let error = refusal(&component("0.2.0"), &PackOptions { by_reference: true, ..options(Codec::None) });
+    assert!(error.contains("leave out --by-reference"), "{error}");
+    let error = refusal(&component("0.4.0"), &options(Codec::None));
+    assert!(error.contains("`wasi:filesystem/preopens@0.4.0`"), "{error}");
+    let mut broken = component("0.2.0");
+    broken.truncate(broken.len() - 3);
+    assert!(!refusal(&broken, &options(Codec::None)).is_empty());
+}
+
+#[test]
+fn damaged_packs_of_components_are_survived() {
+    let (tree, mut files) = tree(&[("w/a", Some(b"1")), ("w/b/c", Some(b"2"))]);
+    let packed = pack(&component("0.2.0"), &tree, &mut files, &options(Codec::None)).unwrap().bytes;
+    let segment = packed.windows(8).position(|window| window == b"weirpak\x01").unwrap();
+    let front = 0..200;
+    let back = packed.len() - 600..packed.len();
+    for at in front.chain(segment..segment + 400).chain(back) {
+        for value in [0, 0x7f, 0xff] {
+            let mut damaged = packed.clone();
+            damaged[at] = value;
+            survive(&damaged);
+        }
+    }
+    for end in (0..packed.len()).step_by(4_001) {
+        survive(&packed[..end]);
+    }
+}
+
 #[test]
 fn refusals() {
     let (tree, mut files) = tree(&[("w/a", Some(b"1"))]);
@@ -186,7 +262,6 @@ fn refusals() {
     let packed = pack(&program, &tree, &mut files, &options(Codec::None)).unwrap();
     for (program, words) in [
         (packed.bytes.as_slice(), "a pack already"),
-        (b"\0asm\x0d\0\x01\0", "component"),
         (b"nothing", "first bytes"),
         (&program[..program.len() - 3], "end"),
     ] {

@@ -188,16 +188,7 @@ pub(super) fn shim_component(
     let component_type = wit_component::metadata::encode(&bound.resolve, bound.world, StringEncoding::UTF8, None)
         .map_err(|e| broken(&e))?;
     let old = kept.contains("wasi:filesystem/types@0.2") || !kept.contains(FILES_AS_STREAMS);
-    let complain = match options.pruned {
-        true if uses.imports_track("wasi:cli/stderr@0.2") => "complain:p2",
-        true if !old => "complain:p3",
-        _ => "complain:none",
-    };
-    let name = match options.pruned {
-        true if uses.imports_track("wasi:cli/environment@0.2") => "name:p2",
-        true if uses.imports_track("wasi:cli/environment@0.3") => "name:p3",
-        _ => "name:none",
-    };
+    let (complain, name) = if options.pruned { complaint(uses, old) } else { ("complain:none", "name:none") };
     let module = cut(
         shim,
         &Cut {
@@ -219,6 +210,22 @@ pub(super) fn shim_component(
     let mut component = encoder.validate(false).encode().map_err(|error| broken(&error))?;
     append_custom(SHIM_SECTION, &[], &mut component);
     Ok((component, kept))
+}
+
+/// The shim's functions that tell of a pruned file, and that know what the program is called. They need what
+/// the program itself imports, so that telling adds no import.
+fn complaint(uses: &Uses, old: bool) -> (&'static str, &'static str) {
+    let complain = match uses.imports_track("wasi:cli/stderr@0.2") {
+        true => "complain:p2",
+        false if old => "complain:none",
+        false => "complain:p3",
+    };
+    let name = match uses.imports_track("wasi:cli/environment@0.2") {
+        true => "name:p2",
+        false if uses.imports_track("wasi:cli/environment@0.3") => "name:p3",
+        false => "name:none",
+    };
+    (complain, name)
 }
 
 /// The interfaces that the program is wired to.
