@@ -1,15 +1,14 @@
 //! Pushing to and pulling from a real registry: Debian's `docker-registry`, started by the tests on this machine. Where
 //! it is not installed the tests say so and pass.
 
+#[allow(dead_code, reason = "the tests of the command line use more of it")]
+mod support;
+
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use support::{AtEnd, Proxy, Registry};
 use weir_store::{BlobRef, Collect, Component, Kind, Options, Program, Reference, Store, pull, push, resolve};
 use weir_types::Digest;
 
@@ -17,93 +16,6 @@ use weir_types::Digest;
 const PASSWORDS: &str = "me:$2y$05$chCCjPuUbR.2ABAwq5Xkn.MRsGbFbXspCe3hUDWPQNUpLVWeesMQW\n";
 /// The same, as Docker's configuration has it.
 const LOGIN: &str = "bWU6c2VjcmV0";
-
-/// A registry that ends with the test.
-struct Registry {
-    child: Child,
-    folder: tempfile::TempDir,
-    port: u16,
-}
-
-impl Drop for Registry {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-impl Registry {
-    /// Starts a registry; `more` makes the lines for its configuration from its folder.
-    fn start(http: &str, more: &str, prepare: impl Fn(&Path)) -> Option<Self> {
-        let found = std::env::var_os("PATH")
-            .and_then(|path| std::env::split_paths(&path).map(|it| it.join("docker-registry")).find(|it| it.exists()));
-        let Some(binary) = found else {
-            eprintln!("skipped: docker-registry is not installed (apt-get install docker-registry)");
-            return None;
-        };
-        let folder = tempfile::tempdir().unwrap();
-        prepare(folder.path());
-        let here = folder.path().to_str().unwrap();
-        // Somebody else may take the port before the registry does: then another one is tried.
-        for _ in 0..5 {
-            let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-            let config = format!(
-                "version: 0.1\nlog:\n  level: error\n  accesslog:\n    disabled: true\nstorage:\n  filesystem:\n    rootdirectory: {here}/data\nhttp:\n  addr: 127.0.0.1:{port}\n{http}{more}"
-            )
-            .replace("FOLDER", here);
-            fs::write(folder.path().join("config.yml"), config).unwrap();
-            let mut command = Command::new(&binary);
-            command.arg("serve").arg(folder.path().join("config.yml")).stdout(Stdio::null()).stderr(Stdio::null());
-            let mut child = command.spawn().unwrap();
-            let start = Instant::now();
-            while start.elapsed() < Duration::from_secs(20) {
-                if child.try_wait().unwrap().is_some() {
-                    break;
-                }
-                if TcpStream::connect(("127.0.0.1", port)).is_ok() {
-                    return Some(Self { child, folder, port });
-                }
-                std::thread::sleep(Duration::from_millis(20));
-            }
-            let _ = child.kill();
-            let _ = child.wait();
-        }
-        panic!("docker-registry does not start");
-    }
-
-    fn plain() -> Option<Self> {
-        Self::start("", "", |_| {})
-    }
-
-    fn reference(&self, rest: &str) -> Reference {
-        format!("127.0.0.1:{}/{rest}", self.port).parse().unwrap()
-    }
-
-    fn options(&self) -> Options {
-        Options {
-            insecure: vec![format!("127.0.0.1:{}", self.port)],
-            docker_config: Some(self.folder.path().to_path_buf()),
-            ..Options::default()
-        }
-    }
-
-    /// What a tool that knows nothing of weir gets.
-    fn get(&self, path: &str) -> String {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
-        let accept = "application/vnd.oci.image.manifest.v1+json";
-        write!(stream, "GET /v2/{path} HTTP/1.1\r\nHost: x\r\nAccept: {accept}\r\nConnection: close\r\n\r\n").unwrap();
-        let mut text = Vec::new();
-        stream.read_to_end(&mut text).unwrap();
-        String::from_utf8_lossy(&text).split_once("\r\n\r\n").unwrap().1.to_string()
-    }
-
-    /// The file in which the registry keeps a blob.
-    fn data(&self, sha256: &str) -> PathBuf {
-        let hex = sha256.trim_start_matches("sha256:");
-        let blobs = self.folder.path().join("data/docker/registry/v2/blobs/sha256");
-        blobs.join(&hex[..2]).join(hex).join("data")
-    }
-}
 
 /// A store and a place for files.
 struct Place {
@@ -425,39 +337,6 @@ fn plain_http_is_spoken_only_when_it_is_named() {
     assert!(error.to_string().contains("--insecure 127.0.0.1:"), "{error}");
 }
 
-/// Passes bytes on between a client and the registry until `budget` bytes went through; then it hangs up on everybody.
-fn cutting_proxy(to: u16, budget: u64) -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let left = Arc::new(AtomicU64::new(budget));
-    std::thread::spawn(move || {
-        for client in listener.incoming().flatten().take(500) {
-            if left.load(Ordering::Relaxed) == 0 {
-                continue;
-            }
-            let server = TcpStream::connect(("127.0.0.1", to)).unwrap();
-            let both =
-                [(&client, &server), (&server, &client)].map(|(a, b)| (a.try_clone().unwrap(), b.try_clone().unwrap()));
-            for (mut from, mut to) in both {
-                let left = Arc::clone(&left);
-                std::thread::spawn(move || {
-                    let mut buffer = vec![0; 16 << 10];
-                    while let Ok(count @ 1..) = from.read(&mut buffer) {
-                        let take = |left: u64| Some(left.saturating_sub(count as u64));
-                        let before = left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).unwrap_or(0);
-                        if before <= count as u64 || to.write_all(&buffer[..count]).is_err() {
-                            break;
-                        }
-                    }
-                    let _ = from.shutdown(std::net::Shutdown::Both);
-                    let _ = to.shutdown(std::net::Shutdown::Both);
-                });
-            }
-        }
-    });
-    port
-}
-
 #[test]
 fn what_was_interrupted_goes_on() {
     let Some(registry) = Registry::plain() else { return };
@@ -470,7 +349,7 @@ fn what_was_interrupted_goes_on() {
         (reference, options)
     };
     // A push that breaks off leaves no artifact; the next one sends the rest.
-    let (reference, options) = through(cutting_proxy(registry.port, 3_000_000));
+    let (reference, options) = through(Proxy::start(registry.port, 3_000_000, AtEnd::HangUp).port);
     let error = push(&from.store, &program, &blobs, &reference, &options).unwrap_err();
     assert_eq!(error.kind(), Kind::Network, "{error}");
     assert!(registry.get("app/manifests/1").contains("UNKNOWN"));
@@ -478,7 +357,7 @@ fn what_was_interrupted_goes_on() {
     let pushed = push(&from.store, &program, &blobs, &whole, &options).unwrap();
     assert!(pushed.skipped_bytes > 1_000_000 && pushed.uploaded_bytes > 1_000_000, "{pushed:?}");
     // A pull, too.
-    let (reference, options) = through(cutting_proxy(registry.port, 3_000_000));
+    let (reference, options) = through(Proxy::start(registry.port, 3_000_000, AtEnd::HangUp).port);
     let error = pull(&to.store, &reference, &options).unwrap_err();
     assert_eq!(error.kind(), Kind::Network, "{error}");
     assert!(to.store.list().unwrap().references.is_empty() && to.is_clean());

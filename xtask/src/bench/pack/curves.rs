@@ -21,10 +21,12 @@ const READ_MB: [usize; 6] = [0, 1, 10, 25, 50, 100];
 
 /// A pack that is as fast as a small one to start: what two runs of one command differ by, and a little.
 const AS_FAST: Goal = Goal::AtMost(1.10);
-/// Memory is a matter of pages, and of what the kernel maps around one that is touched.
-const AS_MUCH: Goal = Goal::AtMost(1.05);
+/// Memory is a matter of pages: around the first and the last that is touched, the kernel maps what it holds as one
+/// large page, up to 2 MiB. That does not grow with the pack.
+const AS_MUCH: Goal = Goal::AtMostMore(4.0);
 
 /// Times of one size, under each runner.
+#[derive(Default)]
 struct Sized {
     mb: usize,
     pack: f64,
@@ -39,37 +41,33 @@ struct Sized {
 /// From the start of the process to its end, by megabytes packed; the program opens its file and reads nothing.
 pub fn start_up(bench: &Bench<'_>, guests: &Guests, report: &mut Report, figure: &mut Figure) -> Result<()> {
     let quick = bench.extent == Extent::Quick;
-    let mut sizes = Vec::new();
-    let mut packs = Vec::new();
+    let (mut sizes, mut packs) = (Vec::new(), Vec::new());
     for mb in if quick { PACKED_MB_QUICK } else { PACKED_MB } {
         println!("start-up: {mb} MB");
-        let folder = random_file(bench, mb)?;
-        let pack = pack_at_w(bench, &guests.touch, &folder, "none", &format!("start-{mb}.wasm"))?;
+        let pack = pack_at_w(bench, &guests.touch, &random_file(bench, mb)?, "none", &format!("start-{mb}.wasm"))?;
         let cache = bench.runtimes.cache.join("weir");
         let before = bytes_of(&cache).unwrap_or(0.0);
         let first_ms = bench.timed(weir(bench, &pack, 0))?.0.as_secs_f64() * 1e3;
-        let [stock, precompiled, by_dir] = rivals(bench, guests, &folder, &pack)?;
-        sizes.push(Sized {
-            mb,
-            pack: bytes_of(&pack)?,
-            first_ms,
-            cache: bytes_of(&cache)? - before,
-            weir: Samples::default(),
-            stock,
-            precompiled,
-            by_dir,
-        });
+        let cache = bytes_of(&cache)? - before;
+        compile(bench, &pack)?;
+        let [stock] = alternate_times(bench, bench.extent.rounds(15, 1), [&|| stock(bench, &pack, 0)])?;
+        sizes.push(Sized { mb, pack: bytes_of(&pack)?, first_ms, cache, stock, ..Sized::default() });
         packs.push(pack);
     }
-    // All sizes in turn, so that a busy moment hits each.
-    let commands: [_; 5] = std::array::from_fn(|at| {
-        let pack = &packs[at];
-        move || weir(bench, pack, 0)
+    // What takes milliseconds runs in turn, all sizes, so that a busy moment hits each.
+    let commands: [_; 15] = std::array::from_fn(|at| {
+        let (pack, mb) = (&packs[at % 5], sizes[at % 5].mb);
+        move || match at / 5 {
+            0 => weir(bench, pack, 0),
+            1 => precompiled(bench, &pack.with_extension("cwasm"), 0),
+            _ => by_dir(bench, guests, &bench.scratch.join(format!("random-{mb}")), 0),
+        }
     });
-    let shown: [&dyn Fn() -> Command; 5] = commands.each_ref().map(|command| command as &dyn Fn() -> Command);
-    let times = alternate_times(bench, bench.extent.rounds(200, 5), shown)?;
-    for (size, times) in sizes.iter_mut().zip(times) {
-        size.weir = times;
+    let shown = commands.each_ref().map(|command| command as &dyn Fn() -> Command);
+    let times = alternate_times(bench, bench.extent.rounds(150, 5), shown)?;
+    for (at, times) in times.into_iter().enumerate() {
+        let size = &mut sizes[at % 5];
+        *[&mut size.weir, &mut size.precompiled, &mut size.by_dir][at / 5] = times;
     }
     draw_start(&sizes, figure);
     report.parts.push(start_part(bench, guests, &sizes, &packs));
@@ -108,17 +106,6 @@ fn compile(bench: &Bench<'_>, pack: &Path) -> Result<PathBuf> {
     let compiled = pack.with_extension("cwasm");
     process::text(Command::new(&bench.runtimes.wasmtime).arg("compile").arg(pack).arg("-o").arg(&compiled))?;
     Ok(compiled)
-}
-
-/// The stock command line from its cache, from a file compiled beforehand, and with the host's folder.
-fn rivals(bench: &Bench<'_>, guests: &Guests, folder: &Path, pack: &Path) -> Result<[Samples; 3]> {
-    let compiled = compile(bench, pack)?;
-    let rounds = bench.extent.rounds(15, 1);
-    alternate_times(
-        bench,
-        rounds,
-        [&|| stock(bench, pack, 0), &|| precompiled(bench, &compiled, 0), &|| by_dir(bench, guests, folder, 0)],
-    )
 }
 
 fn draw_start(sizes: &[Sized], figure: &mut Figure) {
@@ -161,9 +148,9 @@ fn start_part(bench: &Bench<'_>, guests: &Guests, sizes: &[Sized], packs: &[Path
     });
     let about = format!(
         "Milliseconds from start to end of the process; the program opens its file and reads nothing. Packs carry one file of random \
-         bytes, plain. {} alternating runs after one that fills the caches, {} for stock. The very first run links, compiles and \
+         bytes, plain. {} alternating runs after one that fills the caches; {} of stock from its cache. The very first run links, compiles and \
          writes the cache, which holds what was packed once more, so that later runs can map it.",
-        bench.extent.rounds(200, 5),
+        bench.extent.rounds(150, 5),
         bench.extent.rounds(15, 1)
     );
     let last = packs.last().map_or_else(PathBuf::new, Clone::clone);

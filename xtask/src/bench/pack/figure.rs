@@ -17,6 +17,8 @@ pub struct Line {
 pub struct Bar {
     pub name: String,
     pub bytes: Samples,
+    /// The program itself, which those behind it are held against.
+    pub own: bool,
 }
 
 /// What is drawn; a panel without lines is left empty.
@@ -30,13 +32,18 @@ pub struct Figure {
 const WIDTH: f64 = 980.0;
 const PANEL_WIDTH: f64 = 480.0;
 const PANEL_HEIGHT: f64 = 400.0;
-const BARS_HEIGHT: f64 = 290.0;
+const BARS_HEIGHT: f64 = 295.0;
+/// Where bars begin and the longest ends.
+const BARS_LEFT: f64 = 330.0;
+const BARS_RIGHT: f64 = 940.0;
+/// What an instance of a pack may hold beyond the program itself: a page of WebAssembly.
+pub const GOAL_BYTES: f64 = 65536.0;
 
 /// Colours that the colour-blind can tell apart, brighter on a dark ground.
 const STYLE: &str = "\
 text { font: 13px system-ui, 'Helvetica Neue', Arial, sans-serif; fill: #222 } .title { font-size: 16px; font-weight: 600 }
 .note { fill: #555 } .ground { fill: #fff } .grid { stroke: #ddd } .axis { stroke: #666 } path, line { fill: none }
-.l0 { stroke: #0060a8 } .l1 { stroke: #c04e00 } .l2 { stroke: #00805c } .l3 { stroke: #8a5a9e } .l { stroke-width: 2.2 }
+.l0 { stroke: #0060a8 } .l1 { stroke: #c04e00 } .l2 { stroke: #00805c } .l3 { stroke: #8a5a9e } .l { stroke-width: 2 } .l0 { stroke-width: 3 }
 .f0 { fill: #0060a8 } .f1 { fill: #c04e00 } .f2 { fill: #00805c } .f3 { fill: #8a5a9e } .own { fill: #999 } .goal { stroke: #c04e00 }
 @media (prefers-color-scheme: dark) {
 text { fill: #e8e8e8 } .note { fill: #b0b0b0 } .ground { fill: #16181c } .grid { stroke: #363a40 } .axis { stroke: #999 }
@@ -121,38 +128,39 @@ fn panel(left: f64, title: &str, lines: &[Line], axes: &(Axis, Axis)) -> String 
     let mut svg = format!("<text class=\"title\" x=\"{}\" y=\"32\">{}</text>\n", left + 20.0, escaped(title));
     for tick in &up.ticks {
         let y = y(*tick);
-        let _ = write!(
+        let _ = writeln!(
             svg,
             "<line class=\"grid\" x1=\"{x0}\" y1=\"{y:.1}\" x2=\"{x1}\" y2=\"{y:.1}\"/>\
-             <text x=\"{}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>\n",
+             <text x=\"{}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>",
             x0 - 8.0,
             y + 4.5,
             plain(*tick)
         );
     }
     for tick in &across.ticks {
-        let _ = write!(
+        let _ = writeln!(
             svg,
             "<line class=\"axis\" x1=\"{0:.1}\" y1=\"{y0}\" x2=\"{0:.1}\" y2=\"{1}\"/>\
-             <text x=\"{0:.1}\" y=\"{2}\" text-anchor=\"middle\">{3}</text>\n",
+             <text x=\"{0:.1}\" y=\"{2}\" text-anchor=\"middle\">{3}</text>",
             x(*tick),
             y0 + 5.0,
             y0 + 20.0,
             plain(*tick)
         );
     }
-    let _ = write!(
+    let _ = writeln!(
         svg,
         "<line class=\"axis\" x1=\"{x0}\" y1=\"{y0}\" x2=\"{x1}\" y2=\"{y0}\"/>\
          <text class=\"note\" x=\"{x1}\" y=\"{}\" text-anchor=\"end\">{}</text>\
-         <text class=\"note\" x=\"{}\" y=\"{}\" text-anchor=\"end\">{}</text>\n",
+         <text class=\"note\" x=\"{}\" y=\"{}\" text-anchor=\"end\">{}</text>",
         y0 + 40.0,
         escaped(across.title),
         x0 - 8.0,
         y1 - 12.0,
         up.title
     );
-    for (at, line) in lines.iter().enumerate() {
+    // The first is what the figure is about, so it lies on top.
+    for (at, line) in lines.iter().enumerate().rev() {
         svg.push_str(&named_line(at, line, left + 20.0, &x, &y));
     }
     svg
@@ -175,10 +183,10 @@ fn named_line(at: usize, line: &Line, left: f64, x: &dyn Fn(f64) -> f64, y: &dyn
         let _ = write!(path, "{}{x:.1} {middle:.1} ", if index == 0 { 'M' } else { 'L' });
         if !line.computed {
             let (low, high) = (y(samples.percentile(0.1)), y(samples.percentile(0.9)));
-            let _ = write!(
+            let _ = writeln!(
                 svg,
                 "<line class=\"l{at}\" x1=\"{x:.1}\" y1=\"{low:.1}\" x2=\"{x:.1}\" y2=\"{high:.1}\"/>\
-                 <circle class=\"f{at}\" cx=\"{x:.1}\" cy=\"{middle:.1}\" r=\"3.2\"/>\n"
+                 <circle class=\"f{at}\" cx=\"{x:.1}\" cy=\"{middle:.1}\" r=\"3.2\"/>"
             );
         }
     }
@@ -186,54 +194,47 @@ fn named_line(at: usize, line: &Line, left: f64, x: &dyn Fn(f64) -> f64, y: &dyn
     svg
 }
 
-/// Private memory of an instance, by what it carries and did. The first bar, and each that begins a group, is the
-/// program itself.
+/// Private memory of an instance, by what it carries and did. Each group begins with the program itself.
 fn bars(top: f64, bars: &[Bar]) -> String {
-    let mut svg = String::new();
-    let Some(widest) = bars.iter().map(|bar| bar.bytes.median()).reduce(f64::max) else { return svg };
-    let (x0, x1, step) = (330.0, WIDTH - 100.0, 29.0);
-    let _ = writeln!(
-        svg,
-        "<text class=\"title\" x=\"20\" y=\"{}\">Private memory of one of many instances, kB</text>",
-        top + 24.0
-    );
-    let mut own = 0.0;
-    let scale = (x1 - x0) / widest.max(1.0);
-    for (at, bar) in bars.iter().enumerate() {
-        let y = top + 46.0 + step * at as f64;
-        let (bytes, itself) = (bar.bytes.median(), bar.name.contains("without files"));
-        if itself {
-            own = bytes;
-        }
-        let _ = write!(
-            svg,
-            "<text x=\"{}\" y=\"{}\" text-anchor=\"end\">{}</text>\
-             <rect class=\"{}\" x=\"{x0}\" y=\"{y}\" width=\"{:.1}\" height=\"18\"/>\
-             <text x=\"{:.1}\" y=\"{}\">{}</text>\n",
-            x0 - 10.0,
-            y + 13.5,
-            escaped(&bar.name),
-            if itself { "own" } else { "f0" },
-            bytes * scale,
-            x0 + bytes * scale + 8.0,
-            y + 13.5,
-            number(bytes / 1e3)
-        );
-        let goal = x0 + (own + 65536.0) * scale;
-        if !itself && goal < WIDTH - 20.0 {
-            let _ = writeln!(
-                svg,
-                "<line class=\"goal\" x1=\"{goal:.1}\" y1=\"{}\" x2=\"{goal:.1}\" y2=\"{}\" stroke-width=\"2\"/>",
-                y - 4.0,
-                y + 22.0
-            );
-        }
+    let own = |at: usize| bars[..=at].iter().rev().find(|bar| bar.own).map_or(0.0, |bar| bar.bytes.median());
+    let goals: Vec<f64> = (0..bars.len()).map(|at| own(at) + GOAL_BYTES).collect();
+    let Some(widest) = bars.iter().map(|bar| bar.bytes.median()).chain(goals.iter().copied()).reduce(f64::max) else {
+        return String::new();
+    };
+    let scale = (BARS_RIGHT - BARS_LEFT) / widest;
+    let title = "Private memory of one of many instances, kB";
+    let mut svg = format!("<text class=\"title\" x=\"20\" y=\"{}\">{title}</text>\n", top + 24.0);
+    let mut y = top + 34.0;
+    for (bar, goal) in bars.iter().zip(goals) {
+        y += if bar.own { 10.0 } else { 0.0 };
+        svg.push_str(&named_bar(bar, goal, y, scale));
+        y += 28.0;
     }
-    let _ = writeln!(
-        svg,
-        "<text class=\"note\" x=\"{x0}\" y=\"{}\">upright stroke: the program itself and 64 KiB, which no pack is to pass</text>",
-        top + 46.0 + step * bars.len() as f64 + 16.0
+    let note = "upright stroke: the program itself and 64 KiB, which no pack is to pass";
+    let _ = writeln!(svg, "<text class=\"note\" x=\"{BARS_LEFT}\" y=\"{}\">{note}</text>", y + 16.0);
+    svg
+}
+
+fn named_bar(bar: &Bar, goal: f64, y: f64, scale: f64) -> String {
+    let (bytes, middle) = (bar.bytes.median(), y + 13.5);
+    let mut svg = format!(
+        "<text x=\"{}\" y=\"{middle}\" text-anchor=\"end\">{}</text>\
+         <rect class=\"{}\" x=\"{BARS_LEFT}\" y=\"{y}\" width=\"{:.1}\" height=\"18\"/>\
+         <text x=\"{:.1}\" y=\"{middle}\">{}</text>\n",
+        BARS_LEFT - 10.0,
+        escaped(&bar.name),
+        if bar.own { "own" } else { "f0" },
+        bytes * scale,
+        BARS_LEFT + bytes * scale + 8.0,
+        number(bytes / 1e3)
     );
+    if !bar.own {
+        let (x, from, to) = (BARS_LEFT + goal * scale, y - 4.0, y + 22.0);
+        let _ = writeln!(
+            svg,
+            "<line class=\"goal\" x1=\"{x:.1}\" y1=\"{from}\" x2=\"{x:.1}\" y2=\"{to}\" stroke-width=\"2\"/>"
+        );
+    }
     svg
 }
 

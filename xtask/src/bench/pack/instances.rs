@@ -4,15 +4,14 @@ use super::super::Bench;
 use super::super::measure::{Lines, alternate_lines, value_of};
 use super::super::report::{Goal, Part, Report, Row};
 use super::super::samples::Samples;
-use super::figure::{Bar, Figure};
+use super::figure::{Bar, Figure, GOAL_BYTES};
 use super::{Guests, empty, pack_at_w, random_file};
 use crate::process;
 use anyhow::Result;
 use std::path::Path;
 use std::process::Command;
 
-/// What an instance of a pack may hold beyond the program itself: a page of WebAssembly.
-const SMALL: Goal = Goal::AtMostMore(65536.0);
+const SMALL: Goal = Goal::AtMostMore(GOAL_BYTES);
 const LARGE_MB: usize = 100;
 const READ_BYTES: usize = 1_000_000;
 
@@ -50,7 +49,8 @@ pub fn measure(bench: &Bench<'_>, guests: &Guests, report: &mut Report, figure: 
     let program = |at: usize| if at < 3 { 0 } else { 3 };
     let row = |at: usize| Row { name: names[at].into(), weir: private(at), other: private(program(at)), goal: SMALL };
     let rows: Vec<Row> = (0..names.len()).filter(|at| program(*at) != *at).map(row).collect();
-    figure.instances = (0..names.len()).map(|at| Bar { name: names[at].into(), bytes: private(at) }).collect();
+    let bar = |at: usize| Bar { name: names[at].into(), bytes: private(at), own: program(at) == at };
+    figure.instances = (0..names.len()).map(bar).collect();
     report.parts.push(Part {
         title: "Memory of instances",
         unit: "bytes",

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 /// Room for what the store writes down about a pack beside its files: their names and when they were used.
 const NOTES: Goal = Goal::AtMostMore(65536.0);
 
-/// The files of yosys that change: the first by name of these sizes would say nothing, so they are named.
+/// The files of yosys that change: models of four families of chips, as a release that mends them would have.
 const CHANGED: [&str; 4] = ["ice40/cells_sim.v", "ecp5/cells_sim.v", "gowin/cells_sim.v", "nexus/cells_sim.v"];
 
 /// A program and its files in two versions.
