@@ -231,6 +231,22 @@ fn components_that_cannot_be_packed_are_told_why() {
     assert!(error.contains("leave out --by-reference"), "{error}");
     let error = refusal(&component("0.4.0"), &options(Codec::None));
     assert!(error.contains("`wasi:filesystem/preopens@0.4.0`"), "{error}");
+    // Bodies of HTTP are streams of the host, and the program knows one type of stream.
+    let http = wasm(
+        r#"(component
+          (import "wasi:io/streams@0.2.0" (instance $streams (export "input-stream" (type (sub resource)))))
+          (alias export $streams "input-stream" (type $stream))
+          (import "wasi:filesystem/types@0.2.0" (instance
+            (alias outer 1 $stream (type $outer))
+            (export "input-stream" (type (eq $outer)))
+            (export "descriptor" (type (sub resource)))))
+          (import "wasi:http/types@0.2.0" (instance
+            (alias outer 1 $stream (type $outer))
+            (export "input-stream" (type (eq $outer)))
+            (export "incoming-body" (type (sub resource))))))"#,
+    );
+    let error = refusal(&http, &options(Codec::None));
+    assert!(error.contains("`wasi:http/types@0.2.0`") && error.contains("weir run --mount"), "{error}");
     let mut broken = component("0.2.0");
     broken.truncate(broken.len() - 3);
     assert!(!refusal(&broken, &options(Codec::None)).is_empty());
