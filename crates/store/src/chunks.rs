@@ -126,8 +126,10 @@ impl Read for Pieces<'_> {
             }
             let Some(blob) = self.rest.next() else { return Ok(0) };
             let path = self.store.find(&blob.digest).map_err(std::io::Error::other)?;
-            self.missing = path.is_none();
-            self.current = Some(File::open(path.ok_or(ErrorKind::NotFound)?)?);
+            // A piece may also go between being found and being opened: another pull tidies up.
+            let opened = path.ok_or_else(|| ErrorKind::NotFound.into()).and_then(File::open);
+            self.missing = opened.as_ref().is_err_and(|error| error.kind() == ErrorKind::NotFound);
+            self.current = Some(opened?);
         }
     }
 }
