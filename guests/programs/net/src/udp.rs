@@ -2,7 +2,9 @@
 
 use crate::{Result, host, local, port, show, until};
 use wasi::sockets::network::{IpAddressFamily, IpSocketAddress, Network};
-use wasi::sockets::udp::{IncomingDatagram, IncomingDatagramStream, OutgoingDatagram, OutgoingDatagramStream, UdpSocket};
+use wasi::sockets::udp::{
+    IncomingDatagram, IncomingDatagramStream, OutgoingDatagram, OutgoingDatagramStream, UdpSocket,
+};
 use wasi::sockets::udp_create_socket::create_udp_socket;
 
 fn send(outgoing: &OutgoingDatagramStream, data: &[u8], to: Option<IpSocketAddress>) -> Result<u64> {

@@ -44,10 +44,7 @@ impl udp::GuestUdpSocket for Socket {
         remote: Option<IpSocketAddress>,
     ) -> Result<(udp::IncomingDatagramStream, udp::OutgoingDatagramStream)> {
         let (incoming, outgoing) = self.0.stream(remote.map(Into::into))?;
-        Ok((
-            udp::IncomingDatagramStream::new(Incoming(incoming)),
-            udp::OutgoingDatagramStream::new(Outgoing(outgoing)),
-        ))
+        Ok((udp::IncomingDatagramStream::new(Incoming(incoming)), udp::OutgoingDatagramStream::new(Outgoing(outgoing))))
     }
 
     fn local_address(&self) -> Result<IpSocketAddress> {
@@ -75,10 +72,11 @@ impl udp::GuestUdpSocket for Socket {
 
 impl udp::GuestIncomingDatagramStream for Incoming {
     fn receive(&self, max: u64) -> Result<Vec<IncomingDatagram>> {
-        let received = self.0.receive(max)?.into_iter().map(|datagram| IncomingDatagram {
-            data: datagram.data,
-            remote_address: datagram.remote_address.into(),
-        });
+        let received = self
+            .0
+            .receive(max)?
+            .into_iter()
+            .map(|datagram| IncomingDatagram { data: datagram.data, remote_address: datagram.remote_address.into() });
         Ok(received.collect())
     }
 
