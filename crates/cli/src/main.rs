@@ -1,5 +1,7 @@
 //! The command `weir`: one file per subcommand, each options and a call into a library.
 
+#[cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))]
+mod copy;
 mod exit;
 mod inspect;
 mod launch;

@@ -22,6 +22,11 @@ use alloc::{string::String, vec::Vec};
 pub const MAGIC: &[u8; 8] = b"weirpak\x01";
 /// Bytes of the header.
 pub const HEADER_BYTES: usize = 64;
+/// Files of at least [`ALIGNED_BYTES_MIN`] begin at multiples of this many bytes, plain or in the chunks: a cache
+/// line, with which copying 4 KiB takes a quarter less time on some processors.
+pub const FILE_ALIGNMENT: usize = 64;
+/// Smaller files lie close together.
+pub const ALIGNED_BYTES_MIN: usize = 4096;
 /// The first blob that the host provides; the first reference of a pack has this number.
 pub const REFERENCES: u32 = 0x4000_0000;
 /// Ranges of the segment itself.
@@ -294,7 +299,37 @@ pub struct Chunks {
 struct Kept {
     chunk: u32,
     used: u64,
+    bytes: Aligned,
+}
+
+/// Bytes that begin at a multiple of [`FILE_ALIGNMENT`].
+#[derive(Debug)]
+struct Aligned {
     bytes: Vec<u8>,
+    start: usize,
+}
+
+impl Aligned {
+    fn zeros(len: usize) -> Result<Self, Errno> {
+        let mut bytes = zeros(len.saturating_add(FILE_ALIGNMENT - 1))?;
+        // Says `usize::MAX` where it cannot tell.
+        let start = bytes.as_ptr().align_offset(FILE_ALIGNMENT) % FILE_ALIGNMENT;
+        bytes.truncate(start + len);
+        Ok(Self { bytes, start })
+    }
+
+    fn len(&self) -> usize {
+        self.bytes.len() - self.start
+    }
+
+    #[inline]
+    fn after(&self, offset: usize) -> Result<&[u8], Errno> {
+        self.bytes.get(self.start + offset..).ok_or(Errno::Io)
+    }
+
+    fn all_mut(&mut self) -> &mut [u8] {
+        self.bytes.get_mut(self.start..).unwrap_or_default()
+    }
 }
 
 impl Chunks {
@@ -313,7 +348,7 @@ impl Chunks {
             self.find(segment, header, chunk)?;
         }
         let kept = self.kept.get(self.last).ok_or(Errno::Io)?;
-        kept.bytes.get(within..).ok_or(Errno::Io)
+        kept.bytes.after(within)
     }
 
     #[cold]
@@ -351,7 +386,7 @@ fn zeros(len: usize) -> Result<Vec<u8>, Errno> {
     Ok(bytes)
 }
 
-fn read_chunk<S: Segment>(segment: &mut S, header: &Header, chunk: u32) -> Result<Vec<u8>, Errno> {
+fn read_chunk<S: Segment>(segment: &mut S, header: &Header, chunk: u32) -> Result<Aligned, Errno> {
     let mut record = [0; 8];
     segment.load(header.index_of(chunk).ok_or(Errno::Io)?, &mut record)?;
     let span = chunk_span(record);
@@ -360,13 +395,14 @@ fn read_chunk<S: Segment>(segment: &mut S, header: &Header, chunk: u32) -> Resul
     if span.len as usize > size {
         return Err(Errno::Io);
     }
+    let mut bytes = Aligned::zeros(size)?;
+    if span.len as usize == size {
+        segment.load(span.offset, bytes.all_mut())?;
+        return Ok(bytes);
+    }
     let mut stored = zeros(span.len as usize)?;
     segment.load(span.offset, &mut stored)?;
-    if stored.len() == size {
-        return Ok(stored);
-    }
-    let mut bytes = zeros(size)?;
-    segment.decompress(header.codec, &stored, &mut bytes)?;
+    segment.decompress(header.codec, &stored, bytes.all_mut())?;
     Ok(bytes)
 }
 

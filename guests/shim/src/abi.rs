@@ -187,7 +187,7 @@ fn write_elsewhere(fd: u32, at: u32, count: u32, out: u32) -> Result<Answer, Err
 extern "C" fn fd_pread(fd: u32, at: u32, count: u32, offset: u64, out: u32) -> Answer {
     match process().fd_pread(&mut Program, fd, &iovs(at, count), offset) {
         Ok(read) => stored(read, out),
-        Err(errno) => elsewhere(fd, errno, |host| hostdir::fd_pread(host, at, count, offset, out)),
+        Err(errno) => elsewhere(fd, errno, move |host| hostdir::fd_pread(host, at, count, offset, out)),
     }
 }
 
@@ -195,7 +195,7 @@ extern "C" fn fd_pread(fd: u32, at: u32, count: u32, offset: u64, out: u32) -> A
 extern "C" fn fd_pwrite(fd: u32, at: u32, count: u32, offset: u64, out: u32) -> Answer {
     match process().fd_pwrite(&Program, fd, &iovs(at, count), offset) {
         Ok(written) => stored(written, out),
-        Err(errno) => elsewhere(fd, errno, |host| hostdir::fd_pwrite(host, at, count, offset, out)),
+        Err(errno) => elsewhere(fd, errno, move |host| hostdir::fd_pwrite(host, at, count, offset, out)),
     }
 }
 

@@ -190,11 +190,8 @@ impl Platform for Inside {
     #[inline]
     fn blob_read(&mut self, blob: BlobId, offset: u64, _: &mut Program, at: usize, len: usize) -> Result<usize, Errno> {
         match place(blob) {
-            Place::Host if len <= SMALL_BYTES => window::read(blob, offset, at as u32, len),
-            Place::Host => read(blob, offset, 0, at as u32, len),
             Place::Segment(start) => packed::read_program(start.wrapping_add(offset), at as u32, len),
-            Place::Chunks => packed::read_chunked_program(offset, at as u32, len),
-            Place::Pruned => Err(Errno::Io),
+            elsewhere => read_elsewhere(elsewhere, blob, offset, at as u32, len),
         }
     }
 
@@ -213,6 +210,18 @@ impl Platform for Inside {
             return Err(Errno::Io);
         }
         Ok(())
+    }
+}
+
+/// A read that is more than one instruction; apart, so that the one which is not stays small.
+#[inline(never)]
+fn read_elsewhere(place: Place, blob: BlobId, offset: u64, at: u32, len: usize) -> Result<usize, Errno> {
+    match place {
+        Place::Host if len <= SMALL_BYTES => window::read(blob, offset, at, len),
+        Place::Host => read(blob, offset, 0, at, len),
+        Place::Segment(start) => packed::read_program(start.wrapping_add(offset), at, len),
+        Place::Chunks => packed::read_chunked_program(offset, at, len),
+        Place::Pruned => Err(Errno::Io),
     }
 }
 

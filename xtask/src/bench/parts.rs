@@ -55,11 +55,15 @@ pub fn calls(bench: &Bench<'_>, report: &mut Report) -> Result<()> {
     let copy = bench.root.join("benches/memory-copy.wat");
     let [our_copy, their_copy] =
         alternate_lines(bench, rounds, [&|| on(bench.runtimes.weir(), &copy), &|| on(bench.runtimes.stock(), &copy)])?;
-    let copies = |lines: &Lines| value_of(lines, "memory.copy").cloned().unwrap_or_default();
-    let (our_copy, their_copy) = (copies(&our_copy), copies(&their_copy));
-    let memcpy = our_copy.median();
-    let mut rows =
-        vec![Row { name: "memory.copy of 4 KiB".into(), weir: our_copy, other: their_copy, goal: Goal::None }];
+    let copies = |title: &str, name: &str| {
+        let of = |lines: &Lines| value_of(lines, name).cloned().unwrap_or_default();
+        Row { name: title.into(), weir: of(&our_copy), other: of(&their_copy), goal: Goal::None }
+    };
+    let mut rows = vec![
+        copies("memory.copy of 4 KiB", "memory.copy"),
+        copies("memory.copy of 4 KiB, 16 bytes further in its page", "memory.copy_behind"),
+    ];
+    let memcpy = rows[0].weir.median();
     for (name, weir) in ours.into_iter().filter(|(name, _)| !name.contains('.') && name != CPU_TIME) {
         let goal = CALL_GOALS.iter().find(|(other, _)| *other == name).map_or(Goal::None, |(_, goal)| *goal);
         let stock = value_of(&theirs, &name).cloned().unwrap_or_default();

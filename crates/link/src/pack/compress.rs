@@ -2,7 +2,7 @@
 //! share a chunk and its statistics; a read decompresses the chunks that it touches, no more.
 
 use std::thread;
-use weir_vfs::pack::{Codec, Span};
+use weir_vfs::pack::{ALIGNED_BYTES_MIN, Codec, FILE_ALIGNMENT, Span};
 
 /// The size of a chunk of zstd as a power of two: 1 MiB. Smaller ones cost more bytes (256 KiB: 3 % more
 /// of a library of scripts), larger ones make the first touch slower for nothing.
@@ -71,6 +71,11 @@ impl Compressor {
 
     /// Adds contents and gives where they begin in what the chunks hold.
     pub fn add(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> u64 {
+        if bytes.len() >= ALIGNED_BYTES_MIN {
+            let aligned = self.bytes.next_multiple_of(FILE_ALIGNMENT as u64);
+            self.pending.resize(self.pending.len() + (aligned - self.bytes) as usize, 0);
+            self.bytes = aligned;
+        }
         let at = self.bytes;
         self.bytes += bytes.len() as u64;
         for piece in bytes.chunks(self.batch_bytes) {
@@ -131,4 +136,29 @@ pub(super) fn decompress(codec: Codec, stored: &[u8], size: usize) -> Option<Vec
         Codec::Zstd => zstd::bulk::decompress(stored, size).ok()?,
     };
     (bytes.len() == size).then_some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn large_files_begin_at_cache_lines() {
+        let mut compressor = Compressor::new(Codec::Lz4);
+        let mut out = Vec::new();
+        let files = [vec![1; 5], vec![2; ALIGNED_BYTES_MIN], vec![3; 7], vec![4; 600_000], vec![5; 9]];
+        let starts: Vec<u64> = files.iter().map(|file| compressor.add(file, &mut out)).collect();
+        assert_eq!(starts, [0, 64, 64 + 4096, 64 + 4096 + 64, 64 + 4096 + 64 + 600_000]);
+        let (spans, bytes) = compressor.finish(&mut out);
+        let size = |at: usize| compressor.chunk_bytes.min(bytes as usize - at * compressor.chunk_bytes);
+        let all: Vec<u8> = (0..spans.len())
+            .flat_map(|at| {
+                let stored = &out[spans[at].offset as usize..][..spans[at].len as usize];
+                decompress(Codec::Lz4, stored, size(at)).unwrap_or_default()
+            })
+            .collect();
+        for (file, start) in files.iter().zip(starts) {
+            assert!(all[start as usize..][..file.len()] == **file);
+        }
+    }
 }

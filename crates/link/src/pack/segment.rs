@@ -9,8 +9,8 @@ use weir_types::Digest;
 use weir_types::tree::{Entry, Node, Tree, resolve};
 use weir_vfs::image::{BootNode, Image, ListingEntry, NodeKind, Preopen, PreopenTarget, encode_listing};
 use weir_vfs::pack::{
-    CHUNKED, Codec, HEADER_BYTES, Header, LISTING_ALIGNMENT, PLAIN, PRUNED, REFERENCES, Span, encode_pruned,
-    listing_blob,
+    ALIGNED_BYTES_MIN, CHUNKED, Codec, FILE_ALIGNMENT, HEADER_BYTES, Header, LISTING_ALIGNMENT, PLAIN, PRUNED,
+    REFERENCES, Span, encode_pruned, listing_blob,
 };
 use weir_vfs::{BlobId, Times};
 
@@ -166,6 +166,9 @@ impl<'a> Writer<'a> {
         let place = if worth_it(self.options.codec, &bytes) {
             (CHUNKED, self.compressor.add(&bytes, &mut self.bytes))
         } else {
+            if size >= ALIGNED_BYTES_MIN as u64 {
+                self.align(FILE_ALIGNMENT);
+            }
             (PLAIN, u64::from(self.append(&bytes)?.offset))
         };
         self.check_size()?;
@@ -178,6 +181,10 @@ impl<'a> Writer<'a> {
         self.bytes.extend_from_slice(bytes);
         self.check_size()?;
         Ok(span)
+    }
+
+    fn align(&mut self, to: usize) {
+        self.bytes.resize(self.bytes.len().next_multiple_of(to), 0);
     }
 
     fn check_size(&self) -> Result<(), PackError> {
@@ -239,8 +246,7 @@ impl<'a> Writer<'a> {
     fn listing(&mut self, entries: Option<Vec<ListingEntry>>) -> Result<Option<BlobId>, PackError> {
         let Some(mut entries) = entries else { return Ok(None) };
         entries.sort_by(|a, b| a.name.cmp(&b.name));
-        let aligned = self.bytes.len().next_multiple_of(LISTING_ALIGNMENT as usize);
-        self.bytes.resize(aligned, 0);
+        self.align(LISTING_ALIGNMENT as usize);
         let span = self.append(&encode_listing(&entries))?;
         self.report.listing_bytes += u64::from(span.len);
         Ok(Some(listing_blob(span.offset)))

@@ -106,6 +106,7 @@ impl<P: Platform> Process<P> {
     }
 
     /// `fd_pread`.
+    #[inline]
     pub fn fd_pread<S: Spans + ?Sized>(
         &mut self,
         memory: &mut P::Memory,
