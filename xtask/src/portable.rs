@@ -3,6 +3,8 @@
 //! browser and an interpreter. None of the hosts is given a file: what a pack reads it brings, and what it
 //! writes stays in its memory, so each run prints what proves its results.
 
+mod sockets;
+
 use crate::process;
 use crate::programs::{self, Case, OURS, REAL, Runtimes};
 use crate::suite::Tally;
@@ -55,6 +57,9 @@ const PACKS: [Pack; 8] = [
     component("fstest-p3", "none"),
 ];
 
+/// The name of the comparison that needs servers.
+const SOCKETS: &str = "sockets";
+
 /// The files that the script before has written.
 const SQLITE_DIGESTS: &str = "select hex(sha3(readfile('/w/out.csv'))), hex(sha3(readfile('/w/out.db')))";
 
@@ -79,7 +84,7 @@ struct Host {
 
 /// `cargo xtask portable`: the named packs, or all.
 pub fn run(root: &Path, names: &[&str]) -> Result<bool> {
-    let known: Vec<&str> = PACKS.iter().map(|pack| pack.case).collect();
+    let known: Vec<&str> = PACKS.iter().map(|pack| pack.case).chain([SOCKETS]).collect();
     if let Some(wrong) = names.iter().find(|name| !known.contains(name)) {
         bail!("no pack is called {wrong}; there are: {}", known.join(", "));
     }
@@ -125,6 +130,9 @@ fn compare(root: &Path, names: &[&str]) -> Result<Tally> {
             }
         }
         println!("pack {} ({}) ran, {:.1} s", pack.case, pack.compress, began.elapsed().as_secs_f64());
+    }
+    if names.is_empty() || names.contains(&SOCKETS) {
+        tally.add(sockets::compare(root, &runtimes)?);
     }
     let names: Vec<&str> = hosts.iter().map(|host| host.name).collect();
     println!("hosts: {}: {} runs the same, {} not", names.join(", "), tally.passed, tally.failed);

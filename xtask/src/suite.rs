@@ -30,11 +30,11 @@ pub struct Tally {
 
 impl Tally {
     /// One check that passed or did not.
-    fn of(passed: bool) -> Self {
+    pub fn of(passed: bool) -> Self {
         Self { passed: u64::from(passed), failed: u64::from(!passed), skipped: 0 }
     }
 
-    fn add(&mut self, other: Self) {
+    pub fn add(&mut self, other: Self) {
         self.passed += other.passed;
         self.failed += other.failed;
         self.skipped += other.skipped;

@@ -378,6 +378,15 @@ proptest! {
     }
 
     #[test]
+    fn any_tree_makes_the_round_trip_in_a_component(
+        (tree, mut files) in random_tree(),
+        codec in codec(),
+        version in prop_oneof![Just("0.2.1"), Just("0.3.0")],
+    ) {
+        check_round_trip(&component(version), &tree, &mut files, &options(codec));
+    }
+
+    #[test]
     fn any_program_makes_the_round_trip(seed in proptest::collection::vec(any::<u8>(), 100..1500), bits in any::<u8>()) {
         let config = Config {
             available_imports: Some(wasm(PROGRAM)),

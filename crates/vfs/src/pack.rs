@@ -351,6 +351,17 @@ impl Chunks {
         kept.bytes.after(within)
     }
 
+    /// The `len` bytes from `offset` on, if they lie in the chunk that was read last: the usual read.
+    #[inline]
+    pub fn held(&self, header: &Header, offset: u64, len: usize) -> Option<&[u8]> {
+        let kept = self.kept.get(self.last)?;
+        let within = (offset & ((1 << header.chunk_shift) - 1)) as usize + kept.bytes.start;
+        if u64::from(kept.chunk) != offset >> header.chunk_shift {
+            return None;
+        }
+        kept.bytes.bytes.get(within..within.wrapping_add(len))
+    }
+
     #[cold]
     fn find<S: Segment>(&mut self, segment: &mut S, header: &Header, chunk: u32) -> Result<(), Errno> {
         self.clock += 1;

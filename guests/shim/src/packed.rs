@@ -126,6 +126,16 @@ fn read_chunked(mut offset: u64, len: usize, mut take: impl FnMut(usize, &[u8]))
 /// As [`read_program`], of what the chunks hold.
 #[inline]
 pub fn read_chunked_program(offset: u64, at: u32, len: usize) -> Result<usize, Errno> {
+    let Packed { header, chunks } = packed()?;
+    if let Some(bytes) = chunks.held(header, offset, len) {
+        Program.copy_out(at, bytes);
+        return Ok(len);
+    }
+    read_chunks_program(offset, at, len)
+}
+
+#[inline(never)]
+fn read_chunks_program(offset: u64, at: u32, len: usize) -> Result<usize, Errno> {
     read_chunked(offset, len, |done, piece| Program.put(at as usize + done, piece))
 }
 

@@ -15,7 +15,8 @@ const CODECS: [&str; 3] = ["none", "lz4", "zstd"];
 /// A read against the same copy inside the guest.
 const MEMCPY_TIMES_MAX: f64 = 2.0;
 const STOCK: Goal = Goal::TimesCheaper(15.0);
-/// What was decompressed once is read like what never was compressed.
+/// What was decompressed once is read like what never was compressed: the goals above hold for it, too, and a call
+/// costs little more.
 const THE_SAME: Goal = Goal::AtMost(1.25);
 /// Bytes that are read through: real files, as many as a pack keeps decompressed (32 MiB), less some.
 const THROUGH_BYTES: usize = 20_000_000;
@@ -61,7 +62,11 @@ fn calls(bench: &Bench<'_>, guests: &Guests, report: &mut Report) -> Result<()> 
     let rows = vec![
         row("plain, against memory.copy", &plain, &value(4, "memory.copy"), Goal::AtMost(MEMCPY_TIMES_MAX)),
         row("plain, against stock wasmtime with the host's folder", &plain, &stock_read, STOCK),
+        row("lz4, against memory.copy", &lz4, &value(4, "memory.copy"), Goal::AtMost(MEMCPY_TIMES_MAX)),
+        row("lz4, against stock wasmtime with the host's folder", &lz4, &stock_read, STOCK),
         row("lz4, against plain", &lz4, &plain, THE_SAME),
+        row("zstd, against memory.copy", &zstd, &value(4, "memory.copy"), Goal::AtMost(MEMCPY_TIMES_MAX)),
+        row("zstd, against stock wasmtime with the host's folder", &zstd, &stock_read, STOCK),
         row("zstd, against plain", &zstd, &plain, THE_SAME),
         row("open and close, against stock", &value(0, "open_close"), &value(3, "open_close"), Goal::None),
     ];
@@ -124,7 +129,7 @@ fn through(bench: &Bench<'_>, guests: &Guests, report: &mut Report) -> Result<()
         name: format!("{} MB read again: {}, against plain", number(bytes as f64 / MB), CODECS[at]),
         weir: again(at),
         other: again(0),
-        goal: THE_SAME,
+        goal: Goal::None,
     };
     report.parts.push(Part {
         title: "Megabytes out of a pack",
