@@ -2,6 +2,7 @@
 # Builds what `weir` links into programs and commits as bytes, in crates/link:
 #
 #   shim.wasm               from guests/shim                         linked into modules
+#   lift-shim.wasm          from the same, with what lifts programs  linked into lifted programs
 #   component-shim-p2.wasm  from guests/component-shim               composed with components of WASI 0.2
 #   component-shim.wasm     from the same, with 0.3                  composed with those that use 0.3
 #   component-bridge.wasm   from guests/component-shim/bridge.wat    beside it, for WASI 0.3
@@ -119,6 +120,9 @@ settle() { # NAME
 
 build_crate shim symbols
 settle shim
+build_crate shim symbols --features lift
+mv "$work/shim.wasm" "$work/lift-shim.wasm"
+settle lift-shim
 build_crate component-shim debuginfo --no-default-features --features p2
 strip_names component-shim
 mv "$work/component-shim.wasm" "$work/component-shim-p2.wasm"

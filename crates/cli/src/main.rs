@@ -1,10 +1,12 @@
 //! The command `weir`: one file per subcommand, each options and a call into a library.
 
+mod call;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))]
 mod copy;
 mod exit;
 mod inspect;
 mod launch;
+mod lift;
 mod options;
 mod pack;
 mod pull;
@@ -13,6 +15,7 @@ mod run;
 mod store;
 mod trace;
 mod unpack;
+mod wit;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -35,6 +38,9 @@ enum Command {
     Trace(trace::Options),
     Pack(pack::Options),
     Unpack(unpack::Options),
+    Lift(lift::Options),
+    Call(call::Options),
+    Wit(wit::Options),
     Push(push::Options),
     Pull(pull::Options),
     Store(store::Options),
@@ -56,6 +62,9 @@ fn main() -> ExitCode {
         Command::Trace(options) => trace::run(&options),
         Command::Pack(options) => pack::run(&options),
         Command::Unpack(options) => unpack::run(&options),
+        Command::Lift(options) => lift::run(&options),
+        Command::Call(options) => call::run(&options),
+        Command::Wit(options) => wit::run(&options),
         Command::Push(options) => push::run(&options),
         Command::Pull(options) => pull::run(&options),
         Command::Store(options) => store::run(&options),

@@ -16,6 +16,7 @@ mod core;
 mod deadline;
 mod error;
 mod host_dirs;
+mod lifted;
 mod limiter;
 mod p1;
 mod places;
@@ -25,16 +26,21 @@ mod state;
 mod stats;
 mod trace;
 mod uses;
+pub mod wave;
 
 pub use cache::Cache;
 pub use component::ComponentProgram;
 pub use core::{Carried, CoreProgram, Live, Outcome, Run};
 pub use error::{Error, Kind};
+pub use lifted::Function as LiftedFunction;
 pub use save::Save;
 pub use source::{Format, Program};
 pub use stats::Stats;
 pub use trace::{Calls, Function, Touch, Touched, Trace};
 pub use uses::{PathUse, Uses};
+
+/// Types and values of the component model, which functions take and give.
+pub use wasmtime::component::{Type, Val};
 
 /// The BLAKE3 digest of `bytes`.
 pub fn digest(bytes: &[u8]) -> weir_types::Digest {

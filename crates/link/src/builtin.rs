@@ -5,6 +5,9 @@ use crate::{LinkError, LinkOptions, Linked, link_unvalidated_with_shim, link_wit
 /// The bytes of the shim.
 pub const SHIM: &[u8] = include_bytes!("../shim.wasm");
 
+/// The same with what lifts programs to functions, which no other program has to carry.
+pub(crate) const LIFT_SHIM: &[u8] = include_bytes!("../lift-shim.wasm");
+
 /// Links a program with the shim that comes with weir.
 ///
 /// # Errors

@@ -99,6 +99,11 @@ pub enum LinkErrorKind {
         /// What is in the way, and what to do.
         message: String,
     },
+    /// A program that cannot be lifted.
+    Lift {
+        /// What is in the way, and what to do.
+        message: String,
+    },
     /// The shim does not keep its contract: a fault of weir, not of the program.
     Shim {
         /// What is wrong with it.
@@ -258,7 +263,7 @@ impl fmt::Display for LinkErrorKind {
             LinkErrorKind::TooMany { what, count, count_max } => {
                 write!(f, "the linked module would have {count} {what}, more than the {count_max} that engines allow")
             }
-            LinkErrorKind::Component { message } => f.write_str(message),
+            LinkErrorKind::Component { message } | LinkErrorKind::Lift { message } => f.write_str(message),
             LinkErrorKind::Shim { message } => write!(f, "the shim is broken: {message}; this is a fault of weir"),
         }
     }

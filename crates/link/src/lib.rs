@@ -10,6 +10,7 @@ mod code;
 mod component;
 mod error;
 mod inspect;
+pub mod lift;
 pub mod limits;
 mod link;
 mod module;
@@ -33,6 +34,9 @@ pub const PACK: &str = "weir:pack";
 /// The module name of the function that decompresses a chunk of a pack. Calls to it become calls to one of
 /// the shim's decompressors.
 pub const CODEC: &str = "weir:codec";
+/// The module name of the functions by which the shim starts a lifted program. Calls to them become calls to the
+/// program.
+pub const LIFT: &str = "weir:lift";
 /// The module name of the narrow imports that a linked module may have besides WASI's own.
 pub const WEIR: &str = "weir";
 /// The module name of the WASI functions for real directories of the host.

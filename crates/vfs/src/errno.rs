@@ -111,7 +111,7 @@ errno! {
 impl Errno {
     /// The number that a WASI 0.1 function returns. 0 is success, which is no `Errno`.
     #[inline]
-    pub fn number(self) -> u16 {
+    pub const fn number(self) -> u16 {
         self as u16
     }
 

@@ -32,6 +32,7 @@ mod content;
 mod directory;
 mod errno;
 pub mod image;
+pub mod lift;
 pub mod p1;
 pub mod pack;
 mod platform;

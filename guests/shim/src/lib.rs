@@ -15,6 +15,8 @@ mod abi;
 mod control;
 mod entry;
 mod host;
+#[cfg(feature = "lift")]
+mod lift;
 mod packed;
 mod poll;
 mod program;

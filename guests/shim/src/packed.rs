@@ -155,7 +155,12 @@ pub fn image() -> Result<Vec<u8>, Errno> {
 
 /// Entry arguments and variables.
 pub fn entry() -> Result<Entry, Errno> {
-    Entry::decode(&load_span(packed()?.header.entry)?)
+    Entry::decode(&entry_bytes()?)
+}
+
+/// What lies where entry arguments do; in a lifted program it is the record of its function.
+pub fn entry_bytes() -> Result<Vec<u8>, Errno> {
+    load_span(packed()?.header.entry)
 }
 
 /// Says on stderr that a file which the program opens was left out of the pack.

@@ -329,14 +329,14 @@ fn names_p3(bytes: &[u8]) -> bool {
 }
 
 #[allow(unsafe_code, reason = "mapping compiled code is wasmtime's only lazy way to load it")]
-fn load_file(engine: &Engine, path: &Path) -> Option<Component> {
+pub(crate) fn load_file(engine: &Engine, path: &Path) -> Option<Component> {
     // SAFETY: `path` comes from `Cache`: this user alone can write there, and the bytes are those
     // that `precompile_component` gave us, by digest.
     unsafe { Component::deserialize_file(engine, path) }.ok()
 }
 
 #[allow(unsafe_code, reason = "loading what was compiled a moment ago")]
-fn load_bytes(engine: &Engine, code: &[u8]) -> Result<Component, Error> {
+pub(crate) fn load_bytes(engine: &Engine, code: &[u8]) -> Result<Component, Error> {
     // SAFETY: `code` was made by this engine's `precompile_component` just before.
     unsafe { Component::deserialize(engine, code) }
         .map_err(|error| Error::caused(Kind::Internal, "compiled code does not load", error))

@@ -58,7 +58,7 @@ pub(crate) fn emit(mut plan: Plan<'_>) -> Result<Linked, LinkError> {
 fn check_exports(plan: &Plan<'_>) -> Result<(), LinkError> {
     let added = plan.added_exports();
     for (name, kind, _) in &added {
-        if plan.program.exports.iter().any(|export| export.name == *name) {
+        if plan.lift().is_none() && plan.program.exports.iter().any(|export| export.name == *name) {
             let wanted = match kind {
                 ExternalKind::Memory => "weir's memory",
                 ExternalKind::Global => "the exit code",
@@ -337,7 +337,9 @@ impl<'p, 'a> Emitter<'p, 'a> {
 
     fn exports(&mut self) -> Result<(), LinkError> {
         let mut section = ExportSection::new();
-        for export in &self.plan.program.exports {
+        // A lifted program is its function and nothing else.
+        let program = self.plan.program.exports.iter().filter(|_| self.plan.lift().is_none());
+        for export in program {
             let index = match export.kind {
                 ExternalKind::Func | ExternalKind::FuncExact => match self.plan.entries.get(&export.index) {
                     Some(entry) => *entry,
@@ -401,6 +403,10 @@ impl<'p, 'a> Emitter<'p, 'a> {
         let mut declared = Vec::new();
         for function in self.plan.entries.keys() {
             declared.push(self.copier.function(*function, 0)?);
+        }
+        let dropped = self.plan.program.exports.iter().filter(|_| self.plan.lift().is_some());
+        for export in dropped.filter(|export| matches!(export.kind, ExternalKind::Func | ExternalKind::FuncExact)) {
+            declared.push(self.copier.function(export.index, 0)?);
         }
         if !declared.is_empty() {
             section.declared(Elements::Functions(declared.into()));

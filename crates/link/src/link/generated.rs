@@ -5,7 +5,7 @@ use super::plan::{Callee, Plan, Use};
 use crate::error::LinkError;
 use crate::p1::{P1_FUNCTIONS, PARAMS_MAX, Signature};
 use wasm_encoder::reencode::{Reencode, RoundtripReencoder};
-use wasm_encoder::{BlockType, Catch, ConstExpr, Function, Instruction, ValType};
+use wasm_encoder::{BlockType, Catch, ConstExpr, Function, Instruction, MemArg, ValType};
 use wasmparser::ValType as ParsedType;
 
 /// The exit code's value while the program has not exited. Codes are 32 bits wide, so none is -1.
@@ -21,6 +21,8 @@ pub(crate) enum Generated {
     Call { import: u32, ty: u32 },
     /// Stands before a function through which the host comes in, and catches exits.
     Entry { function: u32, ty: u32, name: String },
+    /// The function that a lifted program is called by: leaves the parameters where the shim finds them.
+    Lifted,
     /// Stands for an import of the shim that answers an error, where its address is taken.
     Stub { import: u32 },
 }
@@ -31,6 +33,10 @@ impl Generated {
         match self {
             Generated::Exit => Ok(plan.types.intern(&Signature::new(&[ValType::I32], &[]))),
             Generated::Call { ty, .. } | Generated::Entry { ty, .. } => Ok(*ty),
+            Generated::Lifted => {
+                let params = plan.lift().map_or(&[][..], |lift| lift.params);
+                Ok(plan.types.intern(&Signature::new(params, &[ValType::I32])))
+            }
             Generated::Stub { import } => {
                 let shim = plan.shim.as_ref().ok_or_else(|| LinkError::shim("a stub without a shim"))?;
                 let signature = shim.signature(*import)?;
@@ -50,6 +56,7 @@ impl Generated {
             Generated::Call { import, .. } if plan.trace.is_some() => format!("weir:trace {}", used(*import)),
             Generated::Call { import, .. } => format!("weir:adapter {}", used(*import)),
             Generated::Entry { name, .. } => format!("weir:entry {name}"),
+            Generated::Lifted => "weir:lifted".into(),
             Generated::Stub { .. } => "weir:stub".into(),
         }
     }
@@ -60,9 +67,33 @@ impl Generated {
             Generated::Exit => Ok(exit(plan)),
             Generated::Call { import, .. } => call(plan, *import),
             Generated::Entry { function, .. } => entry(plan, *function),
+            Generated::Lifted => lifted(plan),
             Generated::Stub { import } => stub(plan, *import),
         }
     }
+}
+
+/// Core values of any type as eight bytes each: what the shim makes values of again.
+fn lifted(plan: &Plan<'_>) -> Result<Function, LinkError> {
+    let (Some(lift), Some(memory)) = (plan.lift(), plan.report.shim_memory) else {
+        return Err(LinkError::shim("nothing is lifted"));
+    };
+    let slots = lift.params.len() as u32;
+    let mut function = Function::new([(1, ValType::I32)]);
+    let mut code = function.instructions();
+    code.call(plan.shim_export("lift:slots")?).local_set(slots);
+    for (at, param) in lift.params.iter().enumerate() {
+        code.local_get(slots).local_get(at as u32);
+        match param {
+            ValType::I64 => &mut code,
+            ValType::F32 => code.i32_reinterpret_f32().i64_extend_i32_u(),
+            ValType::F64 => code.i64_reinterpret_f64(),
+            _ => code.i64_extend_i32_u(),
+        };
+        code.i64_store(MemArg { offset: at as u64 * 8, align: 3, memory_index: memory });
+    }
+    code.call(plan.shim_export("lift:call")?).end();
+    Ok(function)
 }
 
 fn exit(plan: &Plan<'_>) -> Function {

@@ -13,7 +13,7 @@ use crate::code::FunctionMap;
 use crate::error::{LinkError, LinkErrorKind, MemoryProblem};
 use crate::module::{Module, signature_of};
 use crate::p1::{self, P1Function, Signature};
-use crate::{CODEC, EXIT_GLOBAL, HOST_DIRECTORIES, MEMORY_EXPORT, PACK, PROGRAM, WEIR};
+use crate::{CODEC, EXIT_GLOBAL, HOST_DIRECTORIES, LIFT, MEMORY_EXPORT, PACK, PROGRAM, WEIR};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use wasm_encoder::{Instruction, MemArg, ValType};
 use wasmparser::{ExternalKind, TypeRef};
@@ -66,6 +66,8 @@ pub(crate) enum Callee {
     Inline { instructions: Vec<Instruction<'static>>, function: Option<u32> },
     /// Another function of the shim, by its index there.
     Own(u32),
+    /// What starts the program, in the part of the shim that lifts it.
+    Start,
 }
 
 /// What a pack carries beside program and shim.
@@ -77,7 +79,29 @@ pub(crate) struct Carry<'a> {
     pub codec: Codec,
     /// Whether arguments and variables are added to those of the host.
     pub entry: bool,
+    /// The function that the program becomes; then the host is asked for nothing but clock and randomness.
+    pub lift: Option<Lift<'a>>,
 }
+
+/// How a program is lifted to a function of the component model.
+#[derive(Clone, Copy)]
+pub(crate) struct Lift<'a> {
+    /// The name of the core function that is exported.
+    pub name: &'a str,
+    /// The core values of its parameters. Its result is an address.
+    pub params: &'a [ValType],
+    /// Clock and randomness are constants, and nothing is imported.
+    pub pinned: bool,
+}
+
+/// The functions of the shim that a lifted program's function begins with.
+const LIFT_ROOTS: [&str; 3] = ["lift:slots", "lift:call", "lift:realloc"];
+/// What the shim asks of a host, and of itself in a lifted program.
+const LIFT_INSIDE: [&str; 7] =
+    ["blob_read", "fd_read", "fd_write", "fd_fdstat_get", "fd_fdstat_set_flags", "fd_filestat_get", "poll_oneoff"];
+const CLOCK: &str = "clock_time_get";
+/// `inval`, for a clock that nobody asks for.
+const ERRNO_INVAL: i32 = 28;
 
 /// The types of the result: the program's, then those that are added.
 pub(crate) struct TypePool {
@@ -136,6 +160,10 @@ pub(crate) struct Plan<'a> {
     pub shim_imports: BTreeMap<u32, Callee>,
     pub shim_types: BTreeMap<u32, u32>,
     pub exit_function: Option<u32>,
+    /// The function that a lifted program is called by.
+    lifted: Option<u32>,
+    /// Whether the program imports the clock.
+    asks_for_time: bool,
     pub report: LinkReport,
 }
 
@@ -146,7 +174,7 @@ pub(crate) type P1Imports = Vec<Option<(u32, &'static P1Function, bool)>>;
 pub(crate) fn p1_imports(program: &Module<'_>) -> Result<P1Imports, LinkError> {
     for (offset, import) in &program.imports {
         let (module, name) = (import.module.to_owned(), import.name.to_owned());
-        if [WEIR, PROGRAM, PACK, CODEC, HOST_DIRECTORIES].contains(&import.module) {
+        if [WEIR, PROGRAM, PACK, CODEC, LIFT, HOST_DIRECTORIES].contains(&import.module) {
             return Err(LinkError::at(LinkErrorKind::ReservedModule { module, name }, *offset));
         }
         if p1::is_p1(import.module) && !matches!(import.ty, TypeRef::Func(_) | TypeRef::FuncExact(_)) {
@@ -207,6 +235,8 @@ impl<'a> Plan<'a> {
             shim_imports: BTreeMap::new(),
             shim_types: BTreeMap::new(),
             exit_function: None,
+            lifted: None,
+            asks_for_time: p1.iter().flatten().any(|(_, function, _)| function.name == CLOCK),
             report: LinkReport { program_bytes: program.bytes.len() as u64, changed: true, ..LinkReport::default() },
             program,
             shim,
@@ -220,6 +250,11 @@ impl<'a> Plan<'a> {
         plan.plan_generated()?;
         plan.assign_indices()?;
         Ok(plan)
+    }
+
+    /// How the program is lifted, if it is.
+    pub fn lift(&self) -> Option<Lift<'a>> {
+        self.carry.and_then(|carry| carry.lift)
     }
 
     fn check_memory(&mut self) -> Result<(), LinkError> {
@@ -244,7 +279,7 @@ impl<'a> Plan<'a> {
         }
         self.report.memory_added = self.program.memories.is_empty();
         self.report.shim_memory = Some(self.program.counts.memories.max(1));
-        for export in &self.program.exports {
+        for export in self.program.exports.iter().filter(|_| self.lift().is_none()) {
             if export.name == "memory" && (export.kind != ExternalKind::Memory || export.index != 0) {
                 let kind = LinkErrorKind::ExportTaken { name: "memory".into(), wanted: "memory 0" };
                 return Err(LinkError::new(kind));
@@ -272,7 +307,8 @@ impl<'a> Plan<'a> {
             }
             let entry = self.carry.is_some_and(|carry| carry.entry);
             let added = if entry { exported(&format!("entry:{}", function.name)) } else { None };
-            self.uses.push(match added.or(old).or_else(|| exported(function.name)) {
+            let inside = || self.lift().and_then(|_| exported(&format!("lift:{}", function.name)));
+            self.uses.push(match added.or(old).or_else(|| exported(function.name)).or_else(inside) {
                 Some(served) => Use::Shim { id, function: served },
                 None => Use::Host { id },
             });
@@ -298,6 +334,13 @@ impl<'a> Plan<'a> {
             roots.extend(shim.exports.iter().filter(|(name, _)| name.starts_with("weir_")).map(|(_, at)| *at));
         }
         roots.extend(codec_of(shim, self.carry)?);
+        if self.carry.is_some_and(|carry| carry.lift.is_some()) {
+            let inside = LIFT_INSIDE.into_iter().chain(self.asks_for_time.then_some(CLOCK));
+            for name in LIFT_ROOTS.into_iter().map(String::from).chain(inside.map(|name| format!("lift:{name}"))) {
+                let function = shim.exports.get(name.as_str());
+                roots.insert(*function.ok_or_else(|| LinkError::shim(format!("it does not export `{name}`")))?);
+            }
+        }
         shim.need(roots)?;
         let defined = shim.needed.functions.iter().filter(|at| **at >= shim.module.imported.functions).count();
         self.report.shim_functions = (defined as u32, shim.module.function_items.count);
@@ -388,6 +431,15 @@ impl<'a> Plan<'a> {
                     Some(function) => Callee::Own(function),
                     None => Callee::Inline { instructions: stub(&signature, 0)?, function: None },
                 },
+                LIFT => self.lift_access(import.name, &signature)?,
+                p1::SNAPSHOT | WEIR if self.lift().is_some() => self.inside(import.module, import.name, &signature)?,
+                wasi if wasi.starts_with("wasi:") && self.lift().is_some_and(|lift| lift.pinned) => {
+                    Callee::Inline { instructions: stub(&signature, 0)?, function: None }
+                }
+                wasi if wasi.starts_with("wasi:") && self.lift().is_some() => {
+                    let ty = self.types.intern(&signature);
+                    Callee::Function(self.add_import(import.module, import.name, ty, true))
+                }
                 p1::SNAPSHOT if import.name == "proc_exit" && self.options.exit == Exit::Unwind => {
                     Callee::Inline { instructions: Vec::new(), function: None }
                 }
@@ -411,6 +463,38 @@ impl<'a> Plan<'a> {
             self.shim_imports.insert(index, callee);
         }
         Ok(())
+    }
+
+    /// What a lifted program's shim would ask a host is answered by itself.
+    fn inside(&mut self, module: &str, name: &str, signature: &Signature) -> Result<Callee, LinkError> {
+        let shim = self.shim.as_ref().ok_or_else(|| LinkError::shim("nothing is lifted without a shim"))?;
+        let own = shim.exports.get(format!("lift:{name}").as_str()).copied();
+        if let Some(function) = own.filter(|function| shim.needed.functions.contains(function)) {
+            return Ok(Callee::Own(function));
+        }
+        let errno = match name {
+            CLOCK => ERRNO_INVAL,
+            _ if module == WEIR => ERRNO_BADF,
+            _ => ERRNO_NOSYS,
+        };
+        Ok(Callee::Inline { instructions: stub(signature, errno)?, function: None })
+    }
+
+    /// The functions of `weir:lift`: starting the program, and what it exited with.
+    fn lift_access(&self, name: &str, signature: &Signature) -> Result<Callee, LinkError> {
+        let exits = self.uses.iter().any(|used| matches!(used, Use::Exit { .. }));
+        let (callee, expected) = match name {
+            "start" => (Callee::Start, Signature::new(&[], &[])),
+            "exit_code" => {
+                let code = if exits { Instruction::GlobalGet(self.exit_global()) } else { Instruction::I64Const(-1) };
+                (Callee::Inline { instructions: vec![code], function: None }, Signature::new(&[], &[ValType::I64]))
+            }
+            _ => return Err(LinkError::shim(format!("it imports `{LIFT}.{name}`, which does not exist"))),
+        };
+        if *signature == expected {
+            return Ok(callee);
+        }
+        Err(LinkError::shim(format!("it imports `{LIFT}.{name}` as {signature}, not as {expected}")))
     }
 
     /// The errno that a call answers if its import is left out.
@@ -484,6 +568,10 @@ impl<'a> Plan<'a> {
         if exits {
             self.plan_entries()?;
         }
+        if let Some(lift) = self.lift() {
+            self.types.intern(&Signature::new(lift.params, &[ValType::I32]));
+            self.generated.push(Generated::Lifted);
+        }
         Ok(())
     }
 
@@ -543,6 +631,7 @@ impl<'a> Plan<'a> {
                 Generated::Entry { function, .. } => {
                     self.entries.insert(*function, index);
                 }
+                Generated::Lifted => self.lifted = Some(index),
                 Generated::Stub { import } => {
                     if let Some(Callee::Inline { function, .. }) = self.shim_imports.get_mut(import) {
                         *function = Some(index);
@@ -561,7 +650,26 @@ impl<'a> Plan<'a> {
                 *callee = Callee::Function(exit);
             }
         }
+        if self.lift().is_some() {
+            let start = self.start_function()?;
+            for callee in self.shim_imports.values_mut().filter(|callee| matches!(callee, Callee::Start)) {
+                *callee = Callee::Function(start);
+            }
+        }
         Ok(())
+    }
+
+    /// The function of the result that runs the program from its beginning to its end.
+    fn start_function(&self) -> Result<u32, LinkError> {
+        let start = self.program.exports.iter().find(|export| export.name == "_start");
+        let Some(start) = start.filter(|export| matches!(export.kind, ExternalKind::Func | ExternalKind::FuncExact))
+        else {
+            let message = "it has no function `_start`: only commands can be lifted, not libraries".into();
+            return Err(LinkError::new(LinkErrorKind::Lift { message }));
+        };
+        let own = || self.functions.get(start.index);
+        let index = self.entries.get(&start.index).copied().or_else(own);
+        index.ok_or_else(|| LinkError::invalid("`_start` does not exist", 0))
     }
 
     /// The function of the result that serves an import of the program, wrappers aside.
@@ -577,6 +685,13 @@ impl<'a> Plan<'a> {
         }
     }
 
+    /// The function of the result that is this export of the shim.
+    pub fn shim_export(&self, name: &str) -> Result<u32, LinkError> {
+        let function = self.shim.as_ref().and_then(|shim| shim.exports.get(name));
+        let index = function.and_then(|function| self.shim_functions.get(function)).copied();
+        index.ok_or_else(|| LinkError::shim(format!("it does not export `{name}`")))
+    }
+
     /// The index of the global that holds the exit code.
     pub fn exit_global(&self) -> u32 {
         self.program.counts.globals
@@ -590,6 +705,13 @@ impl<'a> Plan<'a> {
     /// The exports that linking adds, with what each has to be.
     pub fn added_exports(&self) -> Vec<(&'a str, ExternalKind, u32)> {
         let mut added = Vec::new();
+        if let (Some(lift), Some(shim), Some(lifted)) = (self.lift(), &self.shim, self.lifted) {
+            let realloc = shim.exports.get("lift:realloc").and_then(|function| self.shim_functions.get(function));
+            added.push((lift.name, ExternalKind::Func, lifted));
+            added.extend(realloc.map(|function| ("cabi_realloc", ExternalKind::Func, *function)));
+            added.extend(self.report.shim_memory.map(|memory| ("memory", ExternalKind::Memory, memory)));
+            return added;
+        }
         if let (Some(shim), Some(memory)) = (&self.shim, self.report.shim_memory) {
             if !self.program.exports.iter().any(|export| export.name == "memory") {
                 added.push(("memory", ExternalKind::Memory, 0));

@@ -4,6 +4,7 @@
 //! files into one passive data segment of the result; [`Pack`] reads such a module or component: its files,
 //! its program byte for byte, and the module linked anew for a run that grants more. Nothing here touches a file: contents come through [`Contents`].
 
+mod carried;
 mod compress;
 mod error;
 mod manifest;
@@ -11,6 +12,7 @@ mod original;
 mod read;
 mod segment;
 
+pub(crate) use carried::Carried;
 pub use error::{PackError, PackErrorKind};
 pub use manifest::{MANIFEST_SECTION, Manifest, ORIGINAL_SECTION, ProgramManifest};
 pub use read::{Pack, PackedEntry, PackedNode, Stored};
@@ -141,7 +143,7 @@ pub fn pack(
 
 /// The program linked with its files, and the record of what that changed in it.
 fn module(program: &[u8], options: &PackOptions, segment: &segment::Segment) -> Result<Vec<u8>, PackError> {
-    let carry = Carry { segment: &segment.bytes, codec: segment.codec, entry: has_entry(options) };
+    let carry = Carry { segment: &segment.bytes, codec: segment.codec, entry: has_entry(options), lift: None };
     let linked = link_carrying(program, SHIM, &link_options(!segment.references.is_empty()), Some(carry))?;
     let original = original::record(program, &linked.bytes, &linked.functions)?;
     let mut bytes = linked.bytes;

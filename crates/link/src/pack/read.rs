@@ -4,7 +4,7 @@
 use super::compress::decompress;
 use super::error::{PackError, PackErrorKind};
 use super::manifest::{MANIFEST_SECTION, Manifest, ORIGINAL_SECTION};
-use super::{Carry, Reference, original};
+use super::{Carried, Carry, Reference, original};
 use crate::LinkOptions;
 use crate::builtin::SHIM;
 use crate::component::parts;
@@ -15,7 +15,8 @@ use weir_types::Digest;
 use weir_types::tree::Mount;
 use weir_vfs::image::{Image, NodeKind, PreopenTarget, decode_listing};
 use weir_vfs::pack::{
-    CHUNK_SHIFT_RANGE, CHUNKED, HEADER_BYTES, Header, MAGIC, PLAIN, PRUNED, Place, REFERENCES, Span, chunk_span, place,
+    CHUNK_SHIFT_RANGE, CHUNKED, Entry, HEADER_BYTES, Header, MAGIC, PLAIN, PRUNED, Place, REFERENCES, Span, chunk_span,
+    place,
 };
 use weir_vfs::{BlobId, Times};
 
@@ -296,6 +297,21 @@ impl<'a> Pack<'a> {
         Ok(program)
     }
 
+    /// The program and what it carries.
+    pub(crate) fn carried(&self) -> Result<Carried, PackError> {
+        if !self.manifest.references.is_empty() {
+            let what = "the pack's files are there by reference, and a function has no way to get them: pack it again \
+                        without --by-reference";
+            return Err(PackError::new(PackErrorKind::Program, what));
+        }
+        let entry = match span(self.segment, self.header.entry)? {
+            [] => Entry::default(),
+            bytes => Entry::decode(bytes).map_err(|_| PackError::damaged("its arguments cannot be read"))?,
+        };
+        let segment = self.segment.to_vec();
+        Ok(Carried { program: self.program()?, segment, codec: self.header.codec, entry })
+    }
+
     /// Links the program and the pack's files anew, for a run that grants more than the pack has.
     ///
     /// # Errors
@@ -306,7 +322,7 @@ impl<'a> Pack<'a> {
         }
         let program = self.program()?;
         let entry = self.header.entry.len > 0;
-        let carry = Carry { segment: self.segment, codec: self.header.codec, entry };
+        let carry = Carry { segment: self.segment, codec: self.header.codec, entry, lift: None };
         Ok(link_carrying(&program, SHIM, options, Some(carry))?)
     }
 }

@@ -1,0 +1,361 @@
+//! The binding file: how a program's world maps to the type of a function. TOML, small, and checked against the type.
+
+use super::LiftError;
+use super::world::Signature;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use weir_vfs::lift::{Arguments, Function, Input, Origin, Output, Part, Place, Type};
+
+/// A binding as it is written.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Binding {
+    /// The program, relative to the file of the binding: a module, or a pack that brings the files it needs besides.
+    pub program: String,
+    /// The function in WIT: `name: func(...) -> result<..., failure>`.
+    pub export: String,
+    /// Declarations of types that the function uses, in WIT.
+    #[serde(default)]
+    pub types: String,
+    /// The arguments, with the program's name first.
+    #[serde(default)]
+    pub argv: Vec<Word>,
+    /// Paths, and the parameter or part of the result (`result`, `result.NAME`) that each is. A path that ends with
+    /// `/` is a directory.
+    #[serde(default)]
+    pub files: BTreeMap<String, String>,
+    /// Empty directories in which the program can write.
+    #[serde(default)]
+    pub scratch: Vec<String>,
+    /// Variables.
+    #[serde(default)]
+    pub env: BTreeMap<String, String>,
+    /// The parameter that is read from stdin.
+    pub stdin: Option<String>,
+    /// The part of the result that stdout is.
+    pub stdout: Option<String>,
+    /// The part of the result that stderr is.
+    pub stderr: Option<String>,
+    /// The part of the result that the exit code is.
+    pub exit_code: Option<String>,
+    /// Exit codes besides 0 that are no failure.
+    #[serde(default)]
+    pub exit_codes: Vec<u32>,
+    /// Clock and randomness are constants, so that the function is pure.
+    #[serde(default)]
+    pub pinned: bool,
+}
+
+/// An argument, or some under a condition.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+pub enum Word {
+    /// A text with `{parameter}` in it.
+    One(String),
+    /// Arguments where a parameter is given, and others where not.
+    If {
+        /// The parameter.
+        r#if: String,
+        /// Where it is given.
+        #[serde(default)]
+        then: Vec<Word>,
+        /// Where it is not.
+        #[serde(default)]
+        r#else: Vec<Word>,
+    },
+    /// Arguments for each item of a list; `{}` is the item.
+    Each {
+        /// The parameter.
+        each: String,
+        /// For each.
+        then: Vec<Word>,
+    },
+}
+
+impl Binding {
+    /// Reads a binding.
+    ///
+    /// # Errors
+    /// It is no TOML, or not of this form; the message says where.
+    pub fn parse(text: &str) -> Result<Self, LiftError> {
+        toml::from_str(text).map_err(|error| LiftError::new(format!("the binding cannot be read: {error}")))
+    }
+
+    /// What the shim is told, checked against the function's type.
+    pub(super) fn function(&self, signature: &Signature) -> Result<Function, LiftError> {
+        let names = Names { signature };
+        let mut outputs = self.outputs(&names)?;
+        let mut inputs = Vec::new();
+        for (path, value) in &self.files {
+            let (inside, directory) = inside(path)?;
+            match names.result_field(value)? {
+                Some(field) => {
+                    let from = if directory { Origin::Directory(inside) } else { Origin::File(inside) };
+                    outputs.push((format!("file {path:?}"), Output { from, field }));
+                }
+                None => {
+                    let (place, ty) = names.place(value)?;
+                    names.check_contents(path, value, ty, directory)?;
+                    inputs.push(Input { path: inside, place, directory });
+                }
+            }
+        }
+        names.check_outputs(&outputs)?;
+        let env = self.env.iter().map(|(name, value)| Ok((name.clone(), names.parts(value, false)?)));
+        let stdin = match &self.stdin {
+            Some(value) => {
+                let (place, ty) = names.place(value)?;
+                names.check_contents("stdin", value, ty, false)?;
+                Some(place)
+            }
+            None => None,
+        };
+        Ok(Function {
+            params: signature.params.iter().map(|(_, param)| param.ty.clone()).collect(),
+            spilled: signature.spilled,
+            result: signature.result.ty.clone(),
+            args: names.words(&self.argv, false)?,
+            env: env.collect::<Result<_, LiftError>>()?,
+            inputs,
+            scratch: self.scratch.iter().map(|path| Ok(inside(path)?.0)).collect::<Result<_, LiftError>>()?,
+            stdin,
+            outputs: outputs.into_iter().map(|(_, output)| output).collect(),
+            exit_codes: self.exit_codes.clone(),
+        })
+    }
+
+    fn outputs(&self, names: &Names<'_>) -> Result<Vec<(String, Output)>, LiftError> {
+        let streams = [
+            ("stdout", &self.stdout, Origin::Stdout),
+            ("stderr", &self.stderr, Origin::Stderr),
+            ("exit-code", &self.exit_code, Origin::ExitCode),
+        ];
+        let mut outputs = Vec::new();
+        for (key, value, from) in streams {
+            let Some(value) = value else { continue };
+            let field = names.result_field(value)?.ok_or_else(|| {
+                LiftError::new(format!("{key} = {value:?}: what the program writes is \"result\" or \"result.NAME\""))
+            })?;
+            outputs.push((key.to_owned(), Output { from, field }));
+        }
+        Ok(outputs)
+    }
+}
+
+/// A path of the binding from the root, and whether it is a directory.
+fn inside(path: &str) -> Result<(String, bool), LiftError> {
+    let trimmed = path.trim_matches('/');
+    let plain = path.starts_with('/')
+        && !trimmed.is_empty()
+        && trimmed.split('/').all(|part| !part.is_empty() && part != "." && part != "..");
+    if plain {
+        return Ok((trimmed.to_owned(), path.ends_with('/')));
+    }
+    Err(LiftError::new(format!("{path:?}: a path is absolute and has no `.`, `..` or empty part")))
+}
+
+/// A type with the names of its fields, which the shim does not need.
+#[derive(Clone, Debug)]
+pub(super) struct Named {
+    pub ty: Type,
+    /// Names and types of the fields, if it is a record (or a tuple, whose fields are numbers) or an option of one.
+    pub fields: Vec<(String, Named)>,
+    /// As it is written in WIT.
+    pub wit: String,
+}
+
+struct Names<'s> {
+    signature: &'s Signature,
+}
+
+impl Names<'_> {
+    /// The parameter, or field of it, that a word means.
+    fn place(&self, word: &str) -> Result<(Place, &Named), LiftError> {
+        let mut words = word.split('.');
+        let first = words.next().unwrap_or_default();
+        let known = |names: &[(String, Named)]| {
+            let names: Vec<&str> = names.iter().map(|(name, _)| name.as_str()).collect();
+            if names.is_empty() { "there are none".to_owned() } else { format!("there are: {}", names.join(", ")) }
+        };
+        let params = &self.signature.params;
+        let number = params.iter().position(|(name, _)| name == first);
+        let number = number.ok_or_else(|| {
+            LiftError::new(format!("{first:?} is no parameter of `{}`; {}", self.signature.wit, known(params)))
+        })?;
+        let (mut place, mut named) = (vec![number as u32], &params[number].1);
+        for word in words {
+            let number = named.fields.iter().position(|(name, _)| name == word);
+            let number = number.ok_or_else(|| {
+                LiftError::new(format!("{word:?} is no field of `{}`; {}", named.wit, known(&named.fields)))
+            })?;
+            place.push(number as u32);
+            named = &named.fields[number].1;
+        }
+        Ok((place, named))
+    }
+
+    /// Which field of the result a word means: `Some(None)` for a result of one part, `None` if it means no result.
+    fn result_field(&self, word: &str) -> Result<Option<Option<u32>>, LiftError> {
+        if word == "result" {
+            return Ok(Some(None));
+        }
+        let Some(name) = word.strip_prefix("result.") else { return Ok(None) };
+        let fields = &self.signature.result.fields;
+        match fields.iter().position(|(field, _)| field == name) {
+            Some(number) => Ok(Some(Some(number as u32))),
+            None => {
+                let names: Vec<&str> = fields.iter().map(|(name, _)| name.as_str()).collect();
+                let what = format!(
+                    "the result `{}` has no part {name:?}; there are: {}",
+                    self.signature.result.wit,
+                    names.join(", ")
+                );
+                Err(LiftError::new(what))
+            }
+        }
+    }
+
+    /// What is put into a file is text or bytes, and into a directory a list of names with those.
+    fn check_contents(&self, at: &str, word: &str, named: &Named, directory: bool) -> Result<(), LiftError> {
+        let ty = without_option(&named.ty);
+        let (right, wanted) = if directory {
+            (is_files(ty), "list<tuple<string, list<u8>>>")
+        } else {
+            (*ty == Type::Text || ty.is_bytes(), "string or list<u8>")
+        };
+        if right {
+            return Ok(());
+        }
+        Err(LiftError::new(format!("{at}: {word:?} is `{}`, not {wanted}", named.wit)))
+    }
+
+    /// Every part of the result comes from one place, whose bytes it can hold.
+    fn check_outputs(&self, outputs: &[(String, Output)]) -> Result<(), LiftError> {
+        let result = &self.signature.result;
+        let several = matches!(result.ty, Type::Record(_));
+        for (number, (at, output)) in outputs.iter().enumerate() {
+            if outputs[..number].iter().any(|(_, other)| other.field == output.field) {
+                return Err(LiftError::new(format!("{at} is a part of the result that something else is, too")));
+            }
+            let named = match output.field {
+                Some(field) => &result.fields[field as usize].1,
+                None if several => {
+                    let what = format!("{at}: the result `{}` has several parts: say \"result.NAME\"", result.wit);
+                    return Err(LiftError::new(what));
+                }
+                None => result,
+            };
+            let ty = without_option(&named.ty);
+            let (right, wanted) = match output.from {
+                Origin::ExitCode => (*ty == Type::Unsigned(4), "u32"),
+                Origin::Directory(_) => (is_files(ty), "list<tuple<string, list<u8>>>"),
+                _ => (*ty == Type::Text || ty.is_bytes(), "string or list<u8>"),
+            };
+            if !right {
+                return Err(LiftError::new(format!("{at}: the result is `{}`, not {wanted}", named.wit)));
+            }
+        }
+        let parts: Vec<Option<u32>> = match &result.ty {
+            Type::Record(fields) => (0..fields.len() as u32).map(Some).collect(),
+            _ => vec![None],
+        };
+        match parts.iter().find(|part| !outputs.iter().any(|(_, output)| output.field == **part)) {
+            None => Ok(()),
+            Some(None) => Err(LiftError::new("nothing is the result: bind stdout or a file to \"result\"")),
+            Some(Some(field)) => {
+                let name = &result.fields[*field as usize].0;
+                Err(LiftError::new(format!(
+                    "nothing is the result's part {name:?}: bind something to \"result.{name}\""
+                )))
+            }
+        }
+    }
+
+    fn words(&self, words: &[Word], item: bool) -> Result<Vec<Arguments>, LiftError> {
+        let one = |word: &Word| {
+            Ok(match word {
+                Word::One(text) => Arguments::One(self.parts(text, item)?),
+                Word::If { r#if, then, r#else } => Arguments::If {
+                    when: self.place(r#if)?.0,
+                    then: self.words(then, item)?,
+                    otherwise: self.words(r#else, item)?,
+                },
+                Word::Each { each, then } => {
+                    let (of, named) = self.place(each)?;
+                    if !matches!(without_option(&named.ty), Type::List(_)) || without_option(&named.ty).is_bytes() {
+                        return Err(LiftError::new(format!("each = {each:?}: it is `{}`, not a list", named.wit)));
+                    }
+                    Arguments::Each { of, then: self.words(then, true)? }
+                }
+            })
+        };
+        words.iter().map(one).collect()
+    }
+
+    /// A text with `{parameter}` and, in `each`, `{}`; `{{` and `}}` are braces.
+    fn parts(&self, text: &str, item: bool) -> Result<Vec<Part>, LiftError> {
+        let mut parts = Vec::new();
+        let mut words = String::new();
+        let mut rest = text;
+        while let Some(at) = rest.find(['{', '}']) {
+            let (before, after) = rest.split_at(at);
+            words.push_str(before);
+            if let Some(after) = after.strip_prefix("{{").or_else(|| after.strip_prefix("}}")) {
+                words.push_str(&rest[at..=at]);
+                rest = after;
+                continue;
+            }
+            let inside = after.strip_prefix('{').and_then(|after| after.split_once('}'));
+            let (name, after) = inside.ok_or_else(|| {
+                LiftError::new(format!("{text:?}: a brace without its other one; write {{{{ or }}}} for a brace"))
+            })?;
+            if !words.is_empty() {
+                parts.push(Part::Text(std::mem::take(&mut words)));
+            }
+            parts.push(match name {
+                "" if item => Part::Item,
+                "" => {
+                    return Err(LiftError::new(format!(
+                        "{text:?}: {{}} is the item of an `each`, and this is in none"
+                    )));
+                }
+                name => self.value(name)?,
+            });
+            rest = after;
+        }
+        words.push_str(rest);
+        if !words.is_empty() || parts.is_empty() {
+            parts.push(Part::Text(words));
+        }
+        Ok(parts)
+    }
+
+    fn value(&self, name: &str) -> Result<Part, LiftError> {
+        let (place, named) = self.place(name)?;
+        match without_option(&named.ty) {
+            Type::List(_) | Type::Record(_) if !without_option(&named.ty).is_bytes() => {
+                Err(LiftError::new(format!("{{{name}}} is `{}`, which is no text for an argument", named.wit)))
+            }
+            _ => Ok(Part::Value(place)),
+        }
+    }
+}
+
+fn without_option(ty: &Type) -> &Type {
+    match ty {
+        Type::Variant(cases) => match cases.as_slice() {
+            [none, some] if none.name == "none" && some.name == "some" => {
+                some.ty.as_ref().map_or(ty, |inside| without_option(inside))
+            }
+            _ => ty,
+        },
+        _ => ty,
+    }
+}
+
+/// `list<tuple<string, list<u8>>>`, or with `string` for the contents.
+fn is_files(ty: &Type) -> bool {
+    let Type::List(item) = ty else { return false };
+    let Type::Record(fields) = &**item else { return false };
+    matches!(fields.as_slice(), [Type::Text, contents] if *contents == Type::Text || contents.is_bytes())
+}

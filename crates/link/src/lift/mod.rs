@@ -1,0 +1,162 @@
+//! Lifting: a program that was written for files becomes a function of the component model.
+//!
+//! [`lift`] links a WASI 0.1 command with the shim as a pack is linked, lets the shim answer everything that a host
+//! would be asked, and makes a component of it: its only export is the function, and it imports no file, argument,
+//! variable, stream or exit. Clock and randomness are imported where the program can ask for them, unless they are
+//! pinned. Nothing here runs code.
+
+mod binding;
+mod world;
+
+pub use binding::{Binding, Word};
+pub use world::INTERFACE;
+
+use crate::builtin::LIFT_SHIM;
+use crate::link::{Carry, Lift, link_carrying};
+use crate::pack::{Carried, Pack};
+use crate::{Exit, LinkError, LinkOptions};
+use std::fmt;
+use wasmparser::{Parser, Validator, WasmFeatures};
+use wit_component::{ComponentEncoder, StringEncoding};
+
+/// Why a program cannot be lifted: a sentence that says what, where and what to do.
+#[derive(Debug)]
+pub struct LiftError {
+    message: String,
+}
+
+impl LiftError {
+    fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into() }
+    }
+}
+
+impl fmt::Display for LiftError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for LiftError {}
+
+impl From<LinkError> for LiftError {
+    fn from(error: LinkError) -> Self {
+        Self::new(error.to_string())
+    }
+}
+
+impl From<crate::pack::PackError> for LiftError {
+    fn from(error: crate::pack::PackError) -> Self {
+        Self::new(error.to_string())
+    }
+}
+
+/// A lifted program.
+#[derive(Clone, Debug)]
+pub struct Lifted {
+    /// The component.
+    pub bytes: Vec<u8>,
+    /// What was done.
+    pub report: LiftReport,
+}
+
+/// What lifting did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LiftReport {
+    /// The function's name.
+    pub function: String,
+    /// The interfaces that the component imports: clock and randomness, if any.
+    pub imports: Vec<String>,
+    /// Whether the program has handlers that catch every exception and could swallow its own exit.
+    pub catches_all: bool,
+    /// Bytes of the program or pack.
+    pub program_bytes: u64,
+    /// Bytes of the component.
+    pub lifted_bytes: u64,
+}
+
+/// Lifts a WASI 0.1 command, or a pack of one.
+///
+/// # Errors
+/// The binding does not match its own type, or the program cannot be linked.
+pub fn lift(program: &[u8], binding: &Binding) -> Result<Lifted, LiftError> {
+    let signature = world::signature(binding)?;
+    let mut function = binding.function(&signature)?;
+    if Parser::is_component(program) {
+        return Err(LiftError::new(
+            "the program is a component (WASI 0.2 or 0.3): those cannot be lifted; build it for WASI 0.1 (wasm32-wasip1)",
+        ));
+    }
+    let carried = match Pack::open(program)? {
+        Some(pack) => pack.carried()?,
+        None => Carried::nothing(program)?,
+    };
+    // Variables of the pack come behind, as everywhere: the first of a name wins.
+    for (name, value) in &carried.entry.env {
+        function.env.push((name.clone(), vec![weir_vfs::lift::Part::Text(value.clone())]));
+    }
+    let segment = carried.with_record(&function.encode());
+    crate::link::check_header(&carried.program)?;
+    Validator::new_with_features(WasmFeatures::all()).validate_all(&carried.program).map_err(LinkError::parse)?;
+    let name = format!("{INTERFACE}#{}", signature.name);
+    let lift = Lift { name: &name, params: &signature.core, pinned: binding.pinned };
+    let carry = Carry { segment: &segment, codec: carried.codec, entry: false, lift: Some(lift) };
+    let options = LinkOptions {
+        host_dirs: false,
+        mounts: true,
+        streams: false,
+        control: false,
+        trace: false,
+        exit: Exit::Unwind,
+    };
+    let linked = link_carrying(&carried.program, LIFT_SHIM, &options, Some(carry))?;
+    let mut imports: Vec<String> = linked.report.remaining.iter().map(|import| import.module.clone()).collect();
+    imports.sort();
+    imports.dedup();
+    if let Some(foreign) = linked.report.remaining.iter().find(|import| import.by_program) {
+        let what = format!(
+            "the program imports `{}.{}`, which is not WASI 0.1: nobody could give it to a function",
+            foreign.module, foreign.name
+        );
+        return Err(LiftError::new(what));
+    }
+    let bytes = component(linked.bytes, binding, &imports)?;
+    let report = LiftReport {
+        function: signature.name,
+        imports,
+        catches_all: linked.report.unwind.is_some_and(|unwind| unwind.catches_all),
+        program_bytes: program.len() as u64,
+        lifted_bytes: bytes.len() as u64,
+    };
+    Ok(Lifted { bytes, report })
+}
+
+/// Makes a component of a linked module.
+fn component(mut module: Vec<u8>, binding: &Binding, imports: &[String]) -> Result<Vec<u8>, LiftError> {
+    let failed =
+        |error: &dyn fmt::Display| LiftError::new(format!("no component can be made of the program: {error:#}"));
+    let (resolve, world) = world::world(binding, imports)?;
+    wit_component::embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8)
+        .map_err(|error| failed(&error))?;
+    let encoder = ComponentEncoder::default().validate(true).module(&module).map_err(|error| failed(&error))?;
+    let mut encoder = encoder;
+    encoder.encode().map_err(|error| failed(&error))
+}
+
+/// The WIT of a component, as text.
+///
+/// # Errors
+/// It is no component, or its interfaces cannot be read.
+pub fn wit(component: &[u8]) -> Result<String, LiftError> {
+    if !Parser::is_component(component) {
+        return Err(LiftError::new("it is no component, so it has no WIT"));
+    }
+    let unreadable = |error: &dyn fmt::Display| LiftError::new(format!("its interfaces cannot be read: {error:#}"));
+    let decoded = wit_component::decode(component).map_err(|error| unreadable(&error))?;
+    let resolve = decoded.resolve();
+    let main = decoded.package();
+    let others: Vec<_> = resolve.packages.iter().map(|(id, _)| id).filter(|id| *id != main).collect();
+    let mut printer = wit_component::WitPrinter::default();
+    printer.print(resolve, main, &others).map_err(|error| unreadable(&error))?;
+    Ok(printer.output.to_string())
+}

@@ -1,0 +1,118 @@
+//! Lifting: what a component imports and exports, and bindings that do not match.
+
+mod common;
+
+use common::{validate, wasm};
+use weir_link::lift::{Binding, lift, wit};
+
+/// A program that asks for time, randomness and its arguments, and exits.
+const PROGRAM: &str = r#"(module
+  (import "wasi_snapshot_preview1" "clock_time_get" (func $time (param i32 i64 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "random_get" (func $random (param i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "args_get" (func $args (param i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+  (memory (export "memory") 1)
+  (func $helper (export "helper"))
+  (func (export "_start")
+    (drop (call $time (i32.const 0) (i64.const 0) (i32.const 0)))
+    (drop (call $random (i32.const 0) (i32.const 8)))
+    (drop (call $args (i32.const 0) (i32.const 0)))
+    (drop (ref.func $helper))
+    (call $exit (i32.const 0))))"#;
+
+const HEAD: &str = "program = \"p.wasm\"\n";
+
+fn binding(rest: &str) -> Binding {
+    Binding::parse(&format!("{HEAD}{rest}")).unwrap()
+}
+
+/// A function of this type that gives what the program prints.
+fn printing(export: &str) -> Binding {
+    binding(&format!("export = \"{export}\"\nargv = [\"p\"]\nstdout = \"result\"\n"))
+}
+
+#[test]
+fn clock_and_randomness_are_imported_where_the_program_can_ask_for_them() {
+    let export = "f: func() -> result<string, failure>";
+    let lifted = lift(&wasm(PROGRAM), &printing(export)).unwrap();
+    validate(&lifted.bytes).unwrap();
+    let all = ["wasi:clocks/monotonic-clock@0.2.0", "wasi:clocks/wall-clock@0.2.0", "wasi:random/random@0.2.0"];
+    assert_eq!(lifted.report.imports, all);
+    let pinned = Binding { pinned: true, ..printing(export) };
+    assert!(lift(&wasm(PROGRAM), &pinned).unwrap().report.imports.is_empty());
+    let plain = r#"(module (memory (export "memory") 1) (func (export "_start")))"#;
+    let lifted = lift(&wasm(plain), &printing(export)).unwrap();
+    assert!(lifted.report.imports.is_empty());
+    let text = wit(&lifted.bytes).unwrap();
+    assert!(text.contains("export weir:lifted/api;") && text.contains(export), "{text}");
+    assert!(!text.contains("import"), "{text}");
+}
+
+#[test]
+fn the_same_input_gives_the_same_bytes() {
+    let binding = printing("f: func(a: string, b: option<u64>) -> result<list<u8>, failure>");
+    assert!(lift(&wasm(PROGRAM), &binding).unwrap().bytes == lift(&wasm(PROGRAM), &binding).unwrap().bytes);
+}
+
+#[test]
+fn types_of_every_kind_make_a_valid_component() {
+    for params in [
+        "a: bool, b: s8, c: u8, d: s16, e: u16, f: s32, g: u32, h: s64, i: u64, j: f32, k: f64, l: char, m: string",
+        // More core values than parameters may have: they come in memory.
+        "a: string, b: string, c: string, d: string, e: string, f: string, g: string, h: string, i: string",
+        "a: option<f32>, b: tuple<u8, option<f64>>, c: list<tuple<string, list<u8>>>, d: result<u8, string>, e: r",
+    ] {
+        let binding = binding(&format!(
+            "types = \"record r {{ x: u8, y: v }} variant v {{ a(u64), b(f32), c }} enum e {{ p, q }} flags g {{ s, t }}\"\n\
+             export = \"f: func({params}, last-one: e, last-two: g) -> result<string, failure>\"\nstdout = \"result\"\n"
+        ));
+        validate(&lift(&wasm(PROGRAM), &binding).unwrap().bytes).unwrap();
+    }
+}
+
+#[test]
+fn bindings_that_do_not_match_are_told_where() {
+    let export = "export = \"f: func(a: string, n: option<u32>, l: list<string>) -> result<string, failure>\"\n";
+    for (rest, words) in [
+        ("export = \"f: func(\"\nstdout = \"result\"\n".to_owned(), "is no WIT"),
+        ("export = \"f: func() -> string\"\nstdout = \"result\"\n".into(), "gives no `result<..., failure>`"),
+        ("export = \"f: func(); g: func()\"\n".into(), "one function"),
+        (export.into(), "nothing is the result"),
+        (format!("{export}stdout = \"a\"\n"), "what the program writes is \"result\""),
+        (format!("{export}stdout = \"result.x\"\n"), "has no part \"x\""),
+        (format!("{export}stdout = \"result\"\nstdin = \"b\"\n"), "\"b\" is no parameter of"),
+        (format!("{export}stdout = \"result\"\nstdin = \"n\"\n"), "\"n\" is `option<u32>`, not string or list<u8>"),
+        (format!("{export}stdout = \"result\"\nargv = [\"{{b}}\"]\n"), "there are: a, n, l"),
+        (format!("{export}stdout = \"result\"\nargv = [\"{{l}}\"]\n"), "no text for an argument"),
+        (format!("{export}stdout = \"result\"\nargv = [\"{{}}\"]\n"), "the item of an `each`"),
+        (format!("{export}stdout = \"result\"\nargv = [\"{{a\"]\n"), "a brace without its other one"),
+        (
+            format!("{export}stdout = \"result\"\nargv = [{{ each = \"a\", then = [] }}]\n"),
+            "it is `string`, not a list",
+        ),
+        (format!("{export}stdout = \"result\"\n[files]\n\"../x\" = \"a\"\n"), "a path is absolute"),
+        (format!("{export}stdout = \"result\"\n[files]\n\"/x\" = \"result\"\n"), "that something else is, too"),
+        (format!("{export}stdout = \"result\"\n[files]\n\"/x/\" = \"a\"\n"), "not list<tuple<string, list<u8>>>"),
+    ] {
+        let error = lift(&wasm(PROGRAM), &binding(&rest)).unwrap_err().to_string();
+        assert!(error.contains(words), "{rest}: {error}");
+    }
+    let error = Binding::parse("program = \"p\"\nexport = \"f\"\nargs = []\n").unwrap_err().to_string();
+    assert!(error.contains("unknown field `args`") && error.contains("line 3"), "{error}");
+}
+
+#[test]
+fn programs_that_cannot_be_lifted_are_told_why() {
+    let binding = printing("f: func() -> result<string, failure>");
+    let library = r#"(module (memory (export "memory") 1) (func (export "f")))"#;
+    let foreign = r#"(module (import "env" "f" (func)) (memory (export "memory") 1) (func (export "_start")))"#;
+    for (program, words) in [
+        (wasm(library), "no function `_start`"),
+        (wasm(foreign), "`env.f`, which is not WASI 0.1"),
+        (wasm("(component)"), "build it for WASI 0.1"),
+        (b"nothing".to_vec(), "first bytes"),
+    ] {
+        let error = lift(&program, &binding).unwrap_err().to_string();
+        assert!(error.contains(words), "{error}");
+    }
+}
