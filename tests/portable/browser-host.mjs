@@ -4,23 +4,16 @@
 //
 // BROWSER is Chromium or a browser that takes its options. The page (page.html) comes from a server on the
 // loopback interface that lives as long as the run. Exit code 125: the browser did not run the pack, and stderr says why.
-import { spawn } from "node:child_process";
 import { createReadStream } from "node:fs";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
-import { tmpdir } from "node:os";
-import { basename, join } from "node:path";
+import { basename } from "node:path";
 import { buffer } from "node:stream/consumers";
+import { showPage } from "./browser.mjs";
 
 const FAILED = 125;
-// A run that takes longer has lost its page.
-const RUN_MS_MAX = 300_000;
 // The page's own files, and the type that browsers insist on for each.
 const PAGE = { "page.html": "text/html", "page.js": "text/javascript", "worker.js": "text/javascript", "wasi-streams.js": "text/javascript" };
-// The machine may have neither a display nor a network, and the page is our own.
-const BROWSER_OPTIONS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-  "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage"];
-
 const [browser, pack, ...args] = process.argv.slice(2);
 if (pack === undefined) {
   console.error("usage: node browser-host.mjs BROWSER PACK.wasm [ARGS...]");
@@ -44,7 +37,7 @@ const server = createServer(async (request, response) => {
     if (name === "exit" || name === "trap") finish();
   } else if (name === "pack.wasm") {
     response.setHeader("Content-Type", "application/wasm");
-    createReadStream(pack).on("error", (error) => finish(error.message)).pipe(response);
+    createReadStream(pack).on("error", (error) => finish({ failed: error.message })).pipe(response);
   } else if (name === "job.json" || name === "stdin") {
     response.end(name === "stdin" ? stdin : job);
   } else if (name in PAGE) {
@@ -57,30 +50,11 @@ const server = createServer(async (request, response) => {
 });
 await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
 
-const profile = await mkdtemp(join(tmpdir(), "weir-browser-"));
 const page = `http://127.0.0.1:${server.address().port}/page.html`;
-const child = spawn(browser, [...BROWSER_OPTIONS, `--user-data-dir=${profile}`, page], { stdio: ["ignore", "ignore", "pipe"], detached: true });
-let complaints = "";
-child.stderr.on("data", (some) => (complaints = (complaints + some).slice(-2000)));
-const gone = new Promise((resolve) => child.on("close", resolve));
-child.on("error", (error) => finish(`cannot start ${browser}: ${error.message}`));
-child.on("exit", (code) => finish(`${browser} ended with ${code}: ${complaints}`));
-const timer = setTimeout(() => finish(`no result after ${RUN_MS_MAX / 1000} s`), RUN_MS_MAX);
-
-const failure = (await finished) ?? result.trap?.toString();
-clearTimeout(timer);
+const ended = await showPage(browser, page, finished);
+const failure = ended?.failed ?? result.trap?.toString();
 server.closeAllConnections();
 server.close();
-// A browser is many processes; they were started as a group of their own.
-if (child.pid !== undefined && child.exitCode === null) {
-  try {
-    process.kill(-child.pid, "SIGKILL");
-  } catch {
-    // It ended by itself in this moment.
-  }
-  await gone;
-}
-await rm(profile, { recursive: true, force: true, maxRetries: 5 });
 
 const printed = (stream, bytes) => new Promise((resolve) => stream.write(bytes ?? "", resolve));
 await printed(process.stdout, result.stdout);

@@ -4,6 +4,7 @@
 //! compile. What it checks is written as code, because rules in prose drift.
 
 mod bench;
+mod lifted;
 mod portable;
 mod process;
 mod programs;
@@ -22,6 +23,7 @@ cargo xtask COMMAND
                         (--quick leaves out what builds or fetches guests and programs)
   bless [FILTER...]     rerun the command-line tests and keep what they print; look at the diff
   programs [NAME...]    run real programs under weir and under stock wasmtime and compare every byte
+  lifted [NAME...]      lift real programs and call each from every language: the same bytes everywhere
   portable [NAME...]    pack real programs and run each pack on every host: the same bytes everywhere
   bench run [--quick]   measure weir beside stock wasmtime; the table is kept in benches/runs
   bench pack [--quick]  measure packs: their size, start, memory and speed; draws docs/pack.svg
@@ -49,6 +51,7 @@ fn run(arguments: &[String]) -> Result<bool> {
         ["test", "--quick"] => suite::run(&root, suite::Extent::Quick),
         ["bless", filters @ ..] => suite::bless(&root, filters),
         ["programs", names @ ..] => programs::run(&root, names),
+        ["lifted", names @ ..] => lifted::run(&root, names),
         ["portable", names @ ..] => portable::run(&root, names),
         ["bench", "run"] => bench::run(&root, bench::Extent::Full),
         ["bench", "run", "--quick"] => bench::run(&root, bench::Extent::Quick),

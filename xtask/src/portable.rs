@@ -261,13 +261,14 @@ fn starts(program: Option<&Path>, words: &[&Path]) -> Box<dyn Fn() -> Command> {
 }
 
 /// `file` in the last folder by name that begins with `prefix`: folders are named after pinned versions.
-fn newest(engines: &Path, prefix: &str, file: &str) -> Option<PathBuf> {
+pub fn newest(engines: &Path, prefix: &str, file: &str) -> Option<PathBuf> {
     let entries = fs::read_dir(engines).ok()?.flatten();
     let named = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(prefix));
     named.map(|entry| entry.path().join(file)).filter(|path| path.exists()).max()
 }
 
-fn on_path(name: &str) -> Option<PathBuf> {
+/// The program of this name on the search path.
+pub fn on_path(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path).map(|folder| folder.join(name)).find(|path| path.is_file())
 }

@@ -3,7 +3,7 @@
 //! A step that lacks something which not every machine has (a registry, the guest compiler) is skipped, and
 //! says so: silence would look like success.
 
-use crate::{portable, process, programs, tidy};
+use crate::{lifted, portable, process, programs, tidy};
 use anyhow::{Context, Result};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
@@ -69,6 +69,7 @@ pub fn run(root: &Path, extent: Extent) -> Result<bool> {
     if extent == Extent::All {
         step("weir beside wasmtime", &|| programs::compare_all(root))?;
         step("packs on every host", &|| portable::compare_all(root))?;
+        step("lifted programs from every caller", &|| lifted::compare_all(root))?;
     }
     let word = if failed.is_empty() { "ok" } else { "FAILED" };
     let Tally { passed, failed: count, skipped } = tally;
@@ -129,9 +130,9 @@ fn clippy(root: &Path) -> Result<Tally> {
 }
 
 /// What `scripts/guests.sh`, `scripts/programs.sh` and `scripts/engines.sh` make, one by one: what one lacks does not stop the others.
-const GUESTS: [&str; 7] = ["bench", "c", "cpp", "go", "rust", "p2", "p3"];
+const GUESTS: [&str; 8] = ["bench", "c", "cpp", "go", "rust", "p2", "p3", "net"];
 const PROGRAMS: [&str; 6] = ["python", "quickjs", "resvg", "flite", "sqlite", "yosys"];
-const ENGINES: [&str; 3] = ["node", "wasmi", "chromium"];
+const ENGINES: [&str; 5] = ["node", "wasmi", "chromium", "jco", "python"];
 
 /// The exit code of a script that could not reach a registry.
 const OFFLINE: i32 = 3;

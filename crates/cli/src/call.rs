@@ -6,7 +6,7 @@ use crate::options::LimitOptions;
 use crate::pack::write_aside;
 use clap::Args;
 use std::io::{self, Read, Write};
-use std::path::PathBuf;
+use std::path::{Component, Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 use weir_engine::{Cache, LiftedFunction, Val, wave};
@@ -26,7 +26,7 @@ use weir_engine::{Cache, LiftedFunction, Val, wave};
     "function's type speaks of is printed to stderr, and the exit code is 1."
 ), after_long_help = exit::HELP)]
 pub struct Options {
-    /// Write the result to a file
+    /// Write the result to a file; with a slash at the end, each part of it to a file of its name in this directory
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
     /// Call it so many times, and give the last result
@@ -99,13 +99,14 @@ fn finish(options: &Options, name: &str, result: Option<Val>) -> Result<ExitCode
         Some(Val::Result(Ok(value))) => value.map(|value| *value),
         other => other,
     };
-    let bytes = match value {
-        None => Vec::new(),
-        Some(value) => match bytes_of(&value) {
-            Some(bytes) => bytes,
-            None => (wave::show(&value) + "\n").into_bytes(),
-        },
-    };
+    if let (Some(folder), Some(value)) = (options.output.as_ref().filter(|path| is_folder(path)), &value) {
+        match value {
+            Val::Record(fields) => fields.iter().try_for_each(|(name, value)| write_part(folder, name, value))?,
+            value => write_part(folder, "result", value)?,
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    let bytes = value.as_ref().map_or_else(Vec::new, |value| bytes_of(value).unwrap_or_else(|| as_text(value)));
     match &options.output {
         Some(path) => write_aside(path, &bytes)?,
         None => {
@@ -118,6 +119,53 @@ fn finish(options: &Options, name: &str, result: Option<Val>) -> Result<ExitCode
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn as_text(value: &Val) -> Vec<u8> {
+    (wave::show(value) + "\n").into_bytes()
+}
+
+fn is_folder(path: &Path) -> bool {
+    path.is_dir() || path.as_os_str().as_encoded_bytes().ends_with(b"/")
+}
+
+/// Writes a part of the result to a file of its name: an absent option to none, files by path to a directory.
+fn write_part(folder: &Path, name: &str, value: &Val) -> Result<(), Failure> {
+    let path = folder.join(name);
+    if let Val::Option(inside) = value {
+        return inside.as_deref().map_or(Ok(()), |inside| write_part(folder, name, inside));
+    }
+    if let (Val::List(items), None) = (value, bytes_of(value)) {
+        for item in items {
+            let Some((inner, bytes)) = named_file(item) else { return write_file(&path, &as_text(value)) };
+            // The name comes from a component, which must not choose where on this machine it writes.
+            if !Path::new(inner).components().all(|part| matches!(part, Component::Normal(_))) {
+                return Err(Failure::save(format!("the result has a file {inner:?}, which is no name inside {name}")));
+            }
+            write_file(&path.join(inner), &bytes)?;
+        }
+        return Ok(());
+    }
+    write_file(&path, &bytes_of(value).unwrap_or_else(|| as_text(value)))
+}
+
+/// A pair of a path and contents.
+fn named_file(value: &Val) -> Option<(&str, Vec<u8>)> {
+    match value {
+        Val::Tuple(pair) => match pair.as_slice() {
+            [Val::String(name), contents] => Some((name, bytes_of(contents)?)),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+fn write_file(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    if let Some(parent) = path.parent() {
+        std::fs::create_dir_all(parent)
+            .map_err(|error| Failure::save(format!("cannot make {}: {error}", parent.display())))?;
+    }
+    write_aside(path, bytes)
 }
 
 /// A text or bytes as they are.
