@@ -14,14 +14,15 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use wasmtime::component::{
     Component, ComponentExportIndex, ComponentType, InstancePre, Linker, Lower, Type, Val, types::ComponentItem,
 };
-use wasmtime::{Config, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, Store};
+use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, Store};
 use weir_types::limits::Limits;
 
 /// Instances at the same time at most: callers on other threads wait for none.
 const INSTANCES_MAX: u32 = 64;
 /// Memories and tables of one instance at most: a lifted program has its own and the shim's.
 const PARTS_MAX: u32 = 8;
-/// Bytes of a memory that stay mapped between calls: what most calls touch is then there without a fault.
+/// Bytes of a memory that stay mapped between calls: what most calls touch is then there without a fault. Only pages
+/// that were touched are put back, where the kernel can tell (`PAGEMAP_SCAN`).
 const KEPT_BYTES: usize = 1 << 20;
 
 /// A function of a component.
@@ -144,7 +145,8 @@ fn engine(limits: &Limits) -> Result<Engine, Error> {
         .max_core_instance_size(1 << 20)
         .max_component_instance_size(1 << 20)
         .linear_memory_keep_resident(KEPT_BYTES)
-        .table_keep_resident(1 << 16);
+        .table_keep_resident(1 << 16)
+        .pagemap_scan(Enabled::Auto);
     let mut config = Config::new();
     config
         .cranelift_opt_level(OptLevel::Speed)
