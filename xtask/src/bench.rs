@@ -1,11 +1,12 @@
 //! `cargo xtask bench run`: weir beside the stock `wasmtime` command line, in one run on one machine; and
-//! `cargo xtask bench pack`, which is about programs with their files inside.
+//! `cargo xtask bench pack`, which is about programs with their files inside, and `cargo xtask bench lift`, about calls.
 //!
 //! Both runtimes run the same guests with their best settings and warm caches. Runs alternate, so that a busy moment
 //! hits both; each figure is a median with the 10th and 90th percentile. What was measured is kept in
 //! `benches/runs/DATE-MACHINE`: the raw samples, the commands, the machine and the table. A short run
 //! (`--quick`) only shows that everything works, and is not kept.
 
+pub mod lift;
 mod machine;
 mod measure;
 pub mod pack;

@@ -27,6 +27,7 @@ cargo xtask COMMAND
   portable [NAME...]    pack real programs and run each pack on every host: the same bytes everywhere
   bench run [--quick]   measure weir beside stock wasmtime; the table is kept in benches/runs
   bench pack [--quick]  measure packs: their size, start, memory and speed; draws docs/pack.svg
+  bench lift [--quick]  measure calls of lifted programs beside processes with files
 ";
 
 fn main() -> ExitCode {
@@ -57,6 +58,8 @@ fn run(arguments: &[String]) -> Result<bool> {
         ["bench", "run", "--quick"] => bench::run(&root, bench::Extent::Quick),
         ["bench", "pack"] => bench::pack::run(&root, bench::Extent::Full),
         ["bench", "pack", "--quick"] => bench::pack::run(&root, bench::Extent::Quick),
+        ["bench", "lift"] => bench::lift::run(&root, bench::Extent::Full),
+        ["bench", "lift", "--quick"] => bench::lift::run(&root, bench::Extent::Quick),
         [] | ["help" | "-h" | "--help"] => {
             print!("{HELP}");
             Ok(true)

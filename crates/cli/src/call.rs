@@ -83,10 +83,12 @@ fn fetch(path: &str) -> Result<Vec<u8>, String> {
 fn print_stats(times: &mut [Duration]) {
     let all: Duration = times.iter().sum();
     times.sort();
-    let at = |part: f64| times[((times.len() - 1) as f64 * part) as usize];
-    eprintln!("calls           {}", times.len());
-    eprintln!("per second      {:.1}", times.len() as f64 / all.as_secs_f64());
-    eprintln!("p50, p99, most  {:?}, {:?}, {:?}", at(0.5), at(0.99), at(1.0));
+    let at = |part: f64| times[((times.len() - 1) as f64 * part) as usize].as_secs_f64() * 1e6;
+    eprintln!("calls       {:>12}", times.len());
+    eprintln!("per second  {:>12.1}", times.len() as f64 / all.as_secs_f64());
+    for (name, part) in [("p50", 0.5), ("p99", 0.99), ("longest", 1.0)] {
+        eprintln!("{name:<12}{:>12.2} us", at(part));
+    }
 }
 
 fn finish(options: &Options, name: &str, result: Option<Val>) -> Result<ExitCode, Failure> {
