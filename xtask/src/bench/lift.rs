@@ -33,7 +33,7 @@ struct Job {
     /// The program and its arguments, with `/w` for its folder.
     args: Vec<&'static str>,
     program: PathBuf,
-    /// The same for the native tool, with the folder as the current one.
+    /// The same for the native tool, which runs in the folder.
     native: Option<(&'static str, Vec<&'static str>)>,
     /// What it writes.
     output: Option<&'static str>,
@@ -192,7 +192,7 @@ fn measure(bench: &Bench<'_>, job: &Job, commands: &mut Vec<String>) -> Result<M
     };
     let native = |(tool, args): &(&str, Vec<&str>)| {
         let mut command = Command::new(tool);
-        command.args(args).current_dir(&work);
+        command.args(args);
         command
     };
     let there = job.native.as_ref().filter(|(tool, _)| crate::portable::on_path(tool).is_some());
@@ -232,7 +232,7 @@ fn with_files(bench: &Bench<'_>, job: &Job, work: &Path, command: Command) -> Re
     let _ = fs::remove_dir_all(work);
     fs::create_dir_all(work)?;
     let mut command = bench.pinned(command);
-    command.env_remove("RUST_BACKTRACE");
+    command.env_remove("RUST_BACKTRACE").current_dir(work);
     let began = Instant::now();
     for (name, bytes) in &job.files {
         fs::write(work.join(name), bytes)?;
