@@ -34,7 +34,8 @@ pub fn arguments(call: &str, params: &[(String, Type)], fetch: Fetch<'_>) -> Res
             text.word();
             text.expect(":")?;
         }
-        if values[at].replace(text.value(ty, fetch)?).is_some() {
+        let value = text.value(ty, fetch).map_err(|error| format!("{name}: {error}"))?;
+        if values[at].replace(value).is_some() {
             return Err(format!("{name} is given twice"));
         }
         next = at + 1;
