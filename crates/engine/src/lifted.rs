@@ -118,12 +118,14 @@ impl Function {
         let deadline = Deadline::new(self.limits.time_max);
         let _watchdog = deadline.watch(&self.engine);
         let mut results = vec![Val::Bool(false); self.results.len()];
-        let called = self.pre.instantiate(&mut store).and_then(|instance| {
-            let function = instance.get_func(&mut store, self.export);
-            let function = function.ok_or_else(|| wasmtime::Error::msg("the function is not there"))?;
-            function.call(&mut store, args, &mut results)
-        });
-        match called {
+        let instance =
+            self.pre.instantiate(&mut store).map_err(|error| match store.data().limiter.refused.clone() {
+                Some(refused) => Error::new(Kind::Limit, refused),
+                None => explain_error(&deadline, &store.data().limiter, error),
+            })?;
+        let function = instance.get_func(&mut store, self.export);
+        let function = function.ok_or_else(|| Error::new(Kind::Internal, "the function is not there"))?;
+        match function.call(&mut store, args, &mut results) {
             Ok(()) => Ok(results.pop()),
             Err(error) => Err(explain_error(&deadline, &store.data().limiter, error)),
         }

@@ -1,0 +1,114 @@
+//! Functions called many times: no call sees what another one left, whatever that one did.
+
+use weir_engine::{Kind, LiftedFunction, Program, Val};
+use weir_link::lift::{Binding, lift};
+use weir_types::limits::Limits;
+
+/// Does what the first letter of its stdin says: `p` prints what it keeps in memory and in a global, which a second
+/// run in the same instance would have changed; `e` exits with 7; `t` traps; `g` takes memory and traps.
+const PROGRAM: &str = r#"(module
+  (import "wasi_snapshot_preview1" "fd_read" (func $read (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 0) "\20\00\00\00\01\00\00\00")
+  (data (i32.const 8) "\40\00\00\00\03\00\00\00")
+  (data (i32.const 64) "000")
+  (global $count (mut i32) (i32.const 0))
+  (func $is (param $letter i32) (result i32) (i32.eq (i32.load8_u (i32.const 32)) (local.get $letter)))
+  (func (export "_start")
+    (drop (call $read (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 48)))
+    (global.set $count (i32.add (global.get $count) (i32.const 1)))
+    (i32.store8 (i32.const 64) (i32.add (i32.load8_u (i32.const 64)) (i32.const 1)))
+    (i32.store8 (i32.const 65) (i32.add (i32.const 48) (global.get $count)))
+    (i32.store8 (i32.const 66) (i32.add (i32.const 48) (memory.size)))
+    (if (call $is (i32.const 101)) (then (call $exit (i32.const 7))))
+    (if (call $is (i32.const 103)) (then
+      (drop (memory.grow (i32.const 100)))
+      (memory.fill (i32.const 65536) (i32.const 7) (i32.const 6553600))
+      (unreachable)))
+    (if (call $is (i32.const 116)) (then (unreachable)))
+    (drop (call $write (i32.const 1) (i32.const 8) (i32.const 1) (i32.const 48)))))"#;
+
+const BINDING: &str = "program = \"p\"\nexport = \"f: func(what: string) -> result<string, failure>\"\n\
+                       stdin = \"what\"\nstdout = \"result\"\n";
+
+/// Calls in a row. The issue of memory is one of growth, so there have to be many.
+const CALLS: usize = 10_000;
+
+fn lifted() -> Program {
+    let program = Program::from_bytes("program.wat", PROGRAM.into()).unwrap();
+    let lifted = lift(program.bytes().unwrap(), &Binding::parse(BINDING).unwrap()).unwrap();
+    Program::from_bytes("lifted.wasm", lifted.bytes).unwrap()
+}
+
+fn function() -> LiftedFunction {
+    LiftedFunction::load(&lifted(), Some("f"), &Limits::default(), None).unwrap()
+}
+
+/// What a call gives, in words.
+fn call(function: &LiftedFunction, what: &str) -> String {
+    match function.call(&[Val::String(what.into())]) {
+        Ok(Some(value)) => weir_engine::wave::show(&value),
+        Ok(None) => "nothing".into(),
+        Err(error) => {
+            assert_eq!(error.kind(), Kind::Trap, "{error}");
+            "trap".into()
+        }
+    }
+}
+
+/// Bytes that this process holds in memory.
+fn resident() -> u64 {
+    let text = std::fs::read_to_string("/proc/self/statm").unwrap();
+    text.split(' ').nth(1).unwrap().parse::<u64>().unwrap() * 4096
+}
+
+#[test]
+fn no_call_sees_another_one() {
+    let function = function();
+    let right = [
+        ("p", "ok(\"111\")"),
+        ("e", "err({exit-code: 7, message: \"the program ended with exit code 7\", stderr: \"\"})"),
+        ("t", "trap"),
+        ("g", "trap"),
+    ];
+    let round = |number: usize| {
+        let (what, expected) = right[(number * 7 + number / 5) % right.len()];
+        assert_eq!(call(&function, what), expected, "call {number}, {what}");
+    };
+    (0..CALLS / 10).for_each(round);
+    let before = resident();
+    (0..CALLS).for_each(round);
+    let grown = resident().saturating_sub(before);
+    assert!(grown < 8 << 20, "{CALLS} calls left {grown} bytes behind");
+}
+
+#[test]
+fn every_order_of_two_calls_gives_the_same() {
+    for first in ["p", "e", "t", "g"] {
+        for second in ["p", "e", "t", "g"] {
+            let used = function();
+            let _ = call(&used, first);
+            assert_eq!(call(&used, second), call(&function(), second), "{first} then {second}");
+        }
+    }
+}
+
+#[test]
+fn calls_from_several_threads() {
+    let function = function();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| (0..200).for_each(|_| assert_eq!(call(&function, "p"), "ok(\"111\")")));
+        }
+    });
+}
+
+#[test]
+fn limits_hold() {
+    let limits = Limits { memory_max: 1 << 20, ..Limits::default() };
+    let small = LiftedFunction::load(&lifted(), Some("f"), &limits, None).unwrap();
+    let error = small.call(&[Val::String("p".into())]).unwrap_err();
+    assert_eq!(error.kind(), Kind::Limit, "{error}");
+}
