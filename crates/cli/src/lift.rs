@@ -4,10 +4,10 @@ use crate::exit::{self, Failure};
 use crate::launch::open;
 use crate::pack::write_aside;
 use clap::Args;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use weir_engine::Cache;
-use weir_link::lift::{Binding, LiftReport, lift};
+use weir_link::lift::{Binding, LiftReport, draft, lift};
 
 /// Makes a typed function of a command-line program.
 ///
@@ -18,13 +18,18 @@ use weir_link::lift::{Binding, LiftReport, lift};
 #[command(after_help = concat!(
     "Examples:\n",
     "  weir lift render.lift.toml -o render.wasm\n",
-    "  weir call render.wasm 'render(svg: @cat.svg)' -o cat.png"
+    "  weir call render.wasm 'render(svg: @cat.svg)' -o cat.png\n\n",
+    "  weir trace --mount /w=. -o run.trace tool.wasm -- /w/in.txt /w/out.txt\n",
+    "  weir lift tool.wasm --trace run.trace -o tool.lift.toml"
 ), after_long_help = exit::HELP)]
 pub struct Options {
-    /// Where the component is written
-    #[arg(long, short, value_name = "OUT.wasm")]
+    /// Where the component is written; with --trace, the binding
+    #[arg(long, short, value_name = "OUT")]
     output: PathBuf,
-    /// The binding, a TOML file; the program that it names is looked for beside it
+    /// Write a first binding for PROGRAM, from what a run of it touched (see `weir trace`), to be corrected
+    #[arg(long, value_name = "TRACE")]
+    trace: Option<PathBuf>,
+    /// The binding, a TOML file; the program that it names is looked for beside it. With --trace, the program
     #[arg(value_name = "BINDING.toml")]
     binding: PathBuf,
 }
@@ -34,15 +39,27 @@ pub struct Options {
 /// # Errors
 /// The binding is wrong, the program cannot be lifted, or the component cannot be written.
 pub fn run(options: &Options) -> Result<ExitCode, Failure> {
+    if let Some(trace) = &options.trace {
+        return draft_binding(options, trace);
+    }
     let path = options.binding.display();
     let text = std::fs::read_to_string(&options.binding)
         .map_err(|error| Failure::program(format!("cannot read the binding {path}: {error}")))?;
     let binding = Binding::parse(&text).map_err(|error| Failure::program(format!("{path}: {error}")))?;
-    let folder = options.binding.parent().unwrap_or(std::path::Path::new(""));
+    let folder = options.binding.parent().unwrap_or(Path::new(""));
     let program = open(&folder.join(&binding.program), Cache::of_user().as_ref())?;
     let lifted = lift(program.bytes()?, &binding).map_err(|error| Failure::program(format!("{path}: {error}")))?;
     write_aside(&options.output, &lifted.bytes)?;
     print_report(options, &lifted.report);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn draft_binding(options: &Options, trace: &Path) -> Result<ExitCode, Failure> {
+    let trace = crate::trace::read(trace)?;
+    let (read, written) = trace.files();
+    let program = options.binding.to_string_lossy();
+    write_aside(&options.output, draft(&program, &read, &written).as_bytes())?;
+    println!("{}: {} files are parameters, {} are results", options.output.display(), read.len(), written.len());
     Ok(ExitCode::SUCCESS)
 }
 

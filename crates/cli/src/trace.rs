@@ -133,6 +133,16 @@ pub mod wire {
     }
 
     impl Trace {
+        /// The files that were read and not written, and those that were written.
+        pub fn files(&self) -> (Vec<String>, Vec<String>) {
+            let of = |written: bool| {
+                let found = self.paths.iter().filter(|(_, used)| used.written == written);
+                let found = found.filter(|(_, used)| used.written || !used.reads.is_empty());
+                found.map(|(path, _)| path.clone()).collect()
+            };
+            (of(false), of(true))
+        }
+
         /// Adds a run.
         pub fn add(&mut self, paths: &BTreeMap<String, PathUse>) {
             self.runs += 1;

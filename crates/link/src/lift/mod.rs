@@ -6,9 +6,11 @@
 //! pinned. Nothing here runs code.
 
 mod binding;
+mod draft;
 mod world;
 
 pub use binding::{Binding, Word};
+pub use draft::draft;
 pub use world::INTERFACE;
 
 use crate::builtin::LIFT_SHIM;
