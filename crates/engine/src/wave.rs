@@ -124,7 +124,7 @@ impl<'t> Text<'t> {
     }
 
     fn here(&self) -> String {
-        let at = self.all.len() - self.rest.len();
+        let at = self.all.len().saturating_sub(self.rest.len());
         let next: String = self.rest.chars().take(20).collect();
         if next.is_empty() { "at its end".into() } else { format!("at character {}, before {next:?}", at + 1) }
     }

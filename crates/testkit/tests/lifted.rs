@@ -1,5 +1,6 @@
 //! Functions called many times: no call sees what another one left, whatever that one did.
 
+use proptest::prelude::*;
 use weir_engine::{Kind, LiftedFunction, Program, Val};
 use weir_link::lift::{Binding, lift};
 use weir_types::limits::Limits;
@@ -111,4 +112,56 @@ fn limits_hold() {
     let small = LiftedFunction::load(&lifted(), Some("f"), &limits, None).unwrap();
     let error = small.call(&[Val::String("p".into())]).unwrap_err();
     assert_eq!(error.kind(), Kind::Limit, "{error}");
+}
+
+/// A function with parameters of many types.
+const MANY: &str = "program = \"p\"\ntypes = \"record r { x: u8, y: v } variant v { a(u64), b(f32), c } flags g { s, t }\"\n\
+    export = \"f: func(a: string, b: option<s8>, c: list<tuple<string, list<u8>>>, d: r, e: result<char, bool>, h: g) \
+    -> result<string, failure>\"\nstdout = \"result\"\n";
+
+fn many() -> LiftedFunction {
+    let program = Program::from_bytes("program.wat", PROGRAM.into()).unwrap();
+    let lifted = lift(program.bytes().unwrap(), &Binding::parse(MANY).unwrap()).unwrap();
+    let program = Program::from_bytes("many.wasm", lifted.bytes).unwrap();
+    LiftedFunction::load(&program, None, &Limits::default(), None).unwrap()
+}
+
+/// A call with arguments of every kind.
+const CALL: &str =
+    r#"f(a: "p\u{e4}", b: -3, c: [("x", [1, 2]), ("y", @file)], d: {x: 1, y: a(5)}, e: ok('c'), h: {s, t})"#;
+
+#[test]
+fn arguments_of_every_kind_are_read_and_shown() {
+    let function = many();
+    let values = weir_engine::wave::arguments(CALL, function.params(), &mut |_| Ok(vec![9])).unwrap();
+    let shown: Vec<String> = values.iter().map(weir_engine::wave::show).collect();
+    let right = ["\"p\u{e4}\"", "some(-3)", "[(\"x\", [1, 2]), (\"y\", [9])]", "{x: 1, y: a(5)}", "ok('c')", "{s, t}"];
+    assert_eq!(shown, right);
+    let again = format!("f({})", shown.join(", "));
+    let again = weir_engine::wave::arguments(&again, function.params(), &mut |_| Ok(Vec::new())).unwrap();
+    assert_eq!(again, values);
+    assert_eq!(weir_engine::wave::show(&function.call(&values).unwrap().unwrap()), "ok(\"111\")");
+}
+
+proptest! {
+    #[test]
+    fn any_change_of_a_call_is_survived(
+        changes in proptest::collection::vec((any::<prop::sample::Index>(), "[a-z0-9(){}\\[\\]\"',:@. \u{e4}-]{0,3}"), 1..6),
+    ) {
+        // Loading is the slow part, and every case needs the same types.
+        static FUNCTION: std::sync::OnceLock<LiftedFunction> = std::sync::OnceLock::new();
+        let mut call: Vec<char> = CALL.chars().collect();
+        for (at, text) in changes {
+            let at = at.index(call.len());
+            call.splice(at..=at, text.chars());
+            if call.is_empty() {
+                break;
+            }
+        }
+        let call: String = call.into_iter().collect();
+        let params = FUNCTION.get_or_init(many).params();
+        if let Err(error) = weir_engine::wave::arguments(&call, params, &mut |_| Ok(Vec::new())) {
+            prop_assert!(!error.is_empty());
+        }
+    }
 }
