@@ -1,6 +1,7 @@
 //! Functions called many times: no call sees what another one left, whatever that one did.
 
 use proptest::prelude::*;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use weir_engine::{Kind, LiftedFunction, Program, Val};
 use weir_link::lift::{Binding, lift};
 use weir_types::limits::Limits;
@@ -47,6 +48,12 @@ fn function() -> LiftedFunction {
     LiftedFunction::load(&lifted(), Some("f"), &Limits::default(), None).unwrap()
 }
 
+/// One test at a time: what others compile meanwhile would count as memory that calls leave behind.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// What a call gives, in words.
 fn call(function: &LiftedFunction, what: &str) -> String {
     match function.call(&[Val::String(what.into())]) {
@@ -67,6 +74,7 @@ fn resident() -> u64 {
 
 #[test]
 fn no_call_sees_another_one() {
+    let _alone = alone();
     let function = function();
     let right = [
         ("p", "ok(\"111\")"),
@@ -87,6 +95,7 @@ fn no_call_sees_another_one() {
 
 #[test]
 fn every_order_of_two_calls_gives_the_same() {
+    let _alone = alone();
     for first in ["p", "e", "t", "g"] {
         for second in ["p", "e", "t", "g"] {
             let used = function();
@@ -98,6 +107,7 @@ fn every_order_of_two_calls_gives_the_same() {
 
 #[test]
 fn calls_from_several_threads() {
+    let _alone = alone();
     let function = function();
     std::thread::scope(|scope| {
         for _ in 0..4 {
@@ -108,6 +118,7 @@ fn calls_from_several_threads() {
 
 #[test]
 fn limits_hold() {
+    let _alone = alone();
     let limits = Limits { memory_max: 1 << 20, ..Limits::default() };
     let small = LiftedFunction::load(&lifted(), Some("f"), &limits, None).unwrap();
     let error = small.call(&[Val::String("p".into())]).unwrap_err();
@@ -132,6 +143,7 @@ const CALL: &str =
 
 #[test]
 fn arguments_of_every_kind_are_read_and_shown() {
+    let _alone = alone();
     let function = many();
     let values = weir_engine::wave::arguments(CALL, function.params(), &mut |_| Ok(vec![9])).unwrap();
     let shown: Vec<String> = values.iter().map(weir_engine::wave::show).collect();
@@ -148,6 +160,7 @@ proptest! {
     fn any_change_of_a_call_is_survived(
         changes in proptest::collection::vec((any::<prop::sample::Index>(), "[a-z0-9(){}\\[\\]\"',:@. \u{e4}-]{0,3}"), 1..6),
     ) {
+        let _alone = alone();
         // Loading is the slow part, and every case needs the same types.
         static FUNCTION: std::sync::OnceLock<LiftedFunction> = std::sync::OnceLock::new();
         let mut call: Vec<char> = CALL.chars().collect();
