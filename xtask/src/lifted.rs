@@ -4,7 +4,7 @@
 use crate::process;
 use crate::programs::{self, Runtimes};
 use crate::suite::Tally;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -82,9 +82,7 @@ struct Caller {
 
 /// `cargo xtask lifted`: the named programs, or all.
 pub fn run(root: &Path, names: &[&str]) -> Result<bool> {
-    if let Some(wrong) = names.iter().find(|name| CASES.iter().all(|case| case.name != **name)) {
-        bail!("no lifted program is called {wrong}; there are: {}", CASES.map(|case| case.name).join(", "));
-    }
+    programs::check_names("lifted program", names, CASES.iter().map(|case| case.name))?;
     Ok(compare(root, names)?.failed == 0)
 }
 

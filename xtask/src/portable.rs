@@ -8,7 +8,7 @@ mod sockets;
 use crate::process;
 use crate::programs::{self, Case, OURS, REAL, Runtimes};
 use crate::suite::Tally;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -84,10 +84,7 @@ struct Host {
 
 /// `cargo xtask portable`: the named packs, or all.
 pub fn run(root: &Path, names: &[&str]) -> Result<bool> {
-    let known: Vec<&str> = PACKS.iter().map(|pack| pack.case).chain([SOCKETS]).collect();
-    if let Some(wrong) = names.iter().find(|name| !known.contains(name)) {
-        bail!("no pack is called {wrong}; there are: {}", known.join(", "));
-    }
+    programs::check_names("pack", names, PACKS.iter().map(|pack| pack.case).chain([SOCKETS]))?;
     Ok(compare(root, names)?.failed == 0)
 }
 

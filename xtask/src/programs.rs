@@ -200,11 +200,17 @@ pub fn pair(guest: &str, host: &Path) -> String {
 
 /// `cargo xtask programs`: compares the named programs, or all.
 pub fn run(root: &Path, names: &[&str]) -> Result<bool> {
-    let known: Vec<&str> = REAL.iter().chain(&OURS).map(|case| case.name).collect();
-    if let Some(wrong) = names.iter().find(|name| !known.contains(name)) {
-        bail!("no program run is called {wrong}; there are: {}", known.join(", "));
-    }
+    check_names("program run", names, REAL.iter().chain(&OURS).map(|case| case.name))?;
     Ok(compare(root, names)?.failed == 0)
+}
+
+/// Names on the command line are those of something.
+pub fn check_names<'a>(what: &str, names: &[&str], known: impl Iterator<Item = &'a str>) -> Result<()> {
+    let known: Vec<&str> = known.collect();
+    match names.iter().find(|name| !known.contains(name)) {
+        Some(wrong) => bail!("no {what} is called {wrong}; there are: {}", known.join(", ")),
+        None => Ok(()),
+    }
 }
 
 /// Compares all programs that are there.

@@ -1,8 +1,8 @@
 //! Copies that some processors would make twenty times slower than they have to be.
 //!
-//! glibc 2.33 to 2.38 (Debian 12, Ubuntu 22.04) copies 4 KiB and more with `rep movsb`. On AMD's Zen 3 and 4 that
+//! glibc copies 4 KiB and more with `rep movsb` on processors that say they are good at it. AMD's Zen 3 says so, and
 //! takes 1,500 ns in place of 60 for 4 KiB, and 24 us in place of 1.4 for 64 KiB, where the target lies a few bytes
-//! behind the source within its page: glibc's bug 30994. Every `memory.copy` of a program and every read of a file is
+//! behind the source within its page (measured with glibc 2.36). Every `memory.copy` of a program and every read of a file is
 //! such a copy, and where its ends lie is chance. The linker (see `build.rs`) sends the executable's copies through
 //! here; those are made in pieces so small that the C library makes them with vectors, and all others go on to it.
 

@@ -15,8 +15,8 @@ const CODECS: [&str; 3] = ["none", "lz4", "zstd"];
 /// A read against the same copy inside the guest.
 const MEMCPY_TIMES_MAX: f64 = 2.0;
 const STOCK: Goal = Goal::TimesCheaper(15.0);
-/// What was decompressed once is read like what never was compressed: the goals above hold for it, too, and a call
-/// costs little more.
+/// What was decompressed once is read like what never was compressed: the goals above hold for it, too, and neither a
+/// call nor a megabyte costs much more.
 const THE_SAME: Goal = Goal::AtMost(1.25);
 /// Bytes that are read through: real files, as many as a pack keeps decompressed (32 MiB), less some.
 const THROUGH_BYTES: usize = 20_000_000;
@@ -129,7 +129,7 @@ fn through(bench: &Bench<'_>, guests: &Guests, report: &mut Report) -> Result<()
         name: format!("{} MB read again: {}, against plain", number(bytes as f64 / MB), CODECS[at]),
         weir: again(at),
         other: again(0),
-        goal: Goal::None,
+        goal: THE_SAME,
     };
     report.parts.push(Part {
         title: "Megabytes out of a pack",
