@@ -72,6 +72,9 @@ fn print_report(options: &Options, report: &LiftReport) {
         [] => println!("  imports   nothing: the function is pure"),
         imports => println!("  imports   {}", imports.join(", ")),
     }
+    if let Some(why) = &report.once {
+        println!("  an instance serves one call, as the program cannot be put back: {why}");
+    }
     if report.catches_all {
         println!("  the program catches every exception somewhere: its own exit may end there");
     }

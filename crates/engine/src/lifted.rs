@@ -1,20 +1,24 @@
 //! Functions: a component's export called by value, a fresh instance for each call.
 //!
-//! An instance of a lifted program can run it once, and an instance that trapped is lost: so none is used twice, and
-//! no call sees what another one left. Instances come from a pool, so that making one costs microseconds. A function
-//! gets clock and randomness if it imports them, and nothing else.
+//! An instance that trapped is lost, and one that was used may hold what was left: so none is used twice, and no call
+//! sees another one. Instances come from a pool, so that making one costs microseconds. A function gets clock and
+//! randomness if it imports them, and nothing else.
+//!
+//! Components that keep something from call to call on purpose, or put themselves back, have [`Instance`].
 
 use crate::cache::Cache;
 use crate::core::{Metering, cache_key, explain_error};
-use crate::deadline::Deadline;
+use crate::deadline::{Deadline, Watchdog};
 use crate::error::{Error, Kind};
 use crate::limiter::Limiter;
 use crate::source::Program;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use wasmtime::component::{
-    Component, ComponentExportIndex, ComponentType, InstancePre, Linker, Lower, Type, Val, types::ComponentItem,
+    Component, ComponentExportIndex, ComponentType, Func, InstancePre, Linker, Lower, Type, Val, types::ComponentItem,
 };
-use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, Store};
+use wasmtime::{
+    Config, Enabled, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, Store, UpdateDeadline,
+};
 use weir_types::limits::Limits;
 
 /// Instances at the same time at most: callers on other threads wait for none.
@@ -63,8 +67,18 @@ impl Function {
     /// # Errors
     /// The program is no component, has no such function, or imports what functions do not get.
     pub fn load(program: &Program, name: Option<&str>, limits: &Limits, cache: Option<&Cache>) -> Result<Self, Error> {
+        Self::load_for(Uses::One, program, name, limits, cache)
+    }
+
+    fn load_for(
+        uses: Uses,
+        program: &Program,
+        name: Option<&str>,
+        limits: &Limits,
+        cache: Option<&Cache>,
+    ) -> Result<Self, Error> {
         let engine = engine(limits)?;
-        let component = component(program, &engine, limits, cache)?;
+        let component = component(program, uses, &engine, limits, cache)?;
         let found = choose(exported(&engine, &component), name, program)?;
         let interface = match &found.interface {
             Some(interface) => component.get_export_index(None, interface),
@@ -105,19 +119,14 @@ impl Function {
     /// The arguments have other types, or the function traps or meets a limit. A failure that the function's type
     /// speaks of is a result.
     pub fn call(&self, args: &[Val]) -> Result<Option<Val>, Error> {
+        self.instantiate()?.call(args)
+    }
+
+    fn instantiate(&self) -> Result<Running<'_>, Error> {
         let state = State { limiter: Limiter::new(&self.limits), started: Instant::now() };
         let mut store = Store::new(&self.engine, state);
         store.limiter(|state| &mut state.limiter);
-        store.set_hostcall_fuel(usize::try_from(self.limits.call_bytes_max).unwrap_or(usize::MAX));
-        if let Some(fuel) = self.limits.fuel_max {
-            store.set_fuel(fuel).map_err(|error| Error::caused(Kind::Internal, "cannot set fuel", error))?;
-        }
-        if self.limits.time_max.is_some() {
-            store.set_epoch_deadline(1);
-        }
-        let deadline = Deadline::new(self.limits.time_max);
-        let _watchdog = deadline.watch(&self.engine);
-        let mut results = vec![Val::Bool(false); self.results.len()];
+        let (deadline, watchdog) = self.allow(&mut store)?;
         let instance =
             self.pre.instantiate(&mut store).map_err(|error| match store.data().limiter.refused.clone() {
                 Some(refused) => Error::new(Kind::Limit, refused),
@@ -125,10 +134,94 @@ impl Function {
             })?;
         let function = instance.get_func(&mut store, self.export);
         let function = function.ok_or_else(|| Error::new(Kind::Internal, "the function is not there"))?;
-        match function.call(&mut store, args, &mut results) {
-            Ok(()) => Ok(results.pop()),
-            Err(error) => Err(explain_error(&deadline, &store.data().limiter, error)),
+        Ok(Running { of: self, store, function, deadline, watchdog })
+    }
+
+    /// Gives a call what it may use up.
+    fn allow(&self, store: &mut Store<State>) -> Result<(Deadline, Option<Watchdog>), Error> {
+        store.set_hostcall_fuel(usize::try_from(self.limits.call_bytes_max).unwrap_or(usize::MAX));
+        if let Some(fuel) = self.limits.fuel_max {
+            store.set_fuel(fuel).map_err(|error| Error::caused(Kind::Internal, "cannot set fuel", error))?;
         }
+        let deadline = Deadline::new(self.limits.time_max);
+        if self.limits.time_max.is_some() {
+            store.set_epoch_deadline(1);
+            // The epoch is that of all calls: it may be another one whose time is over.
+            store.epoch_deadline_callback(move |_| match deadline.left() {
+                Some(Duration::ZERO) => Ok(UpdateDeadline::Interrupt),
+                _ => Ok(UpdateDeadline::Continue(1)),
+            });
+        }
+        Ok((deadline, deadline.watch(&self.engine)))
+    }
+}
+
+/// How many calls an instance serves.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Uses {
+    One,
+    Many,
+}
+
+/// An instance, and the time that its call has.
+struct Running<'f> {
+    of: &'f Function,
+    store: Store<State>,
+    function: Func,
+    deadline: Deadline,
+    watchdog: Option<Watchdog>,
+}
+
+impl Running<'_> {
+    fn call(&mut self, args: &[Val]) -> Result<Option<Val>, Error> {
+        let _watchdog = self.watchdog.take();
+        let mut results = vec![Val::Bool(false); self.of.results.len()];
+        match self.function.call(&mut self.store, args, &mut results) {
+            Ok(()) => Ok(results.pop()),
+            Err(error) => Err(explain_error(&self.deadline, &self.store.data().limiter, error)),
+        }
+    }
+}
+
+/// An instance of a component that serves many calls of a function, one after another. It may keep what it likes from
+/// one to the next; a component that `weir lift` made keeps nothing.
+pub struct Instance<'f> {
+    running: Running<'f>,
+    used: bool,
+}
+
+impl Instance<'_> {
+    /// Calls the function. After a trap the instance is lost, and every further call is an error.
+    ///
+    /// # Errors
+    /// As [`Function::call`].
+    pub fn call(&mut self, args: &[Val]) -> Result<Option<Val>, Error> {
+        if std::mem::replace(&mut self.used, true) {
+            let running = &mut self.running;
+            (running.deadline, running.watchdog) = running.of.allow(&mut running.store)?;
+        }
+        self.running.call(args)
+    }
+}
+
+/// A function whose instances serve many calls.
+pub struct KeptFunction(Function);
+
+impl KeptFunction {
+    /// As [`Function::load`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn load(program: &Program, name: Option<&str>, limits: &Limits, cache: Option<&Cache>) -> Result<Self, Error> {
+        Function::load_for(Uses::Many, program, name, limits, cache).map(Self)
+    }
+
+    /// A new instance.
+    ///
+    /// # Errors
+    /// It cannot be made within the limits, or its start traps.
+    pub fn instance(&self) -> Result<Instance<'_>, Error> {
+        Ok(Instance { running: self.0.instantiate()?, used: false })
     }
 }
 
@@ -162,15 +255,24 @@ fn engine(limits: &Limits) -> Result<Engine, Error> {
     Engine::new(&config).map_err(|error| Error::caused(Kind::Internal, "this machine cannot run the engine", error))
 }
 
-fn component(program: &Program, engine: &Engine, limits: &Limits, cache: Option<&Cache>) -> Result<Component, Error> {
-    let key = cache_key(engine, program, b"function-1", Metering::of(limits));
+fn component(
+    program: &Program,
+    uses: Uses,
+    engine: &Engine,
+    limits: &Limits,
+    cache: Option<&Cache>,
+) -> Result<Component, Error> {
+    let kind: &[u8] = if uses == Uses::One { b"function-2" } else { b"kept-function-2" };
+    let key = cache_key(engine, program, kind, Metering::of(limits));
     if let Some(found) = cache.and_then(|cache| cache.find(&key)) {
         if let Some(component) = super::component::load_file(engine, &found) {
             return Ok(component);
         }
         cache.inspect(|cache| cache.forget(&key));
     }
-    let code = engine.precompile_component(program.bytes()?).map_err(|error| {
+    let bytes = program.bytes()?;
+    let once = if uses == Uses::One { crate::once::for_one_use(bytes) } else { None };
+    let code = engine.precompile_component(once.as_deref().unwrap_or(bytes)).map_err(|error| {
         Error::caused(Kind::Program, format!("{} is not a component with functions", program.path().display()), error)
     })?;
     let kept = cache.and_then(|cache| cache.keep(&key, &code));

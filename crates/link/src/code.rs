@@ -53,6 +53,32 @@ pub(crate) trait Renumber {
     fn renumber(&self, function: u32) -> Option<u32>;
     /// How many functions there are.
     fn count(&self) -> u32;
+    /// What stands in the place of an instruction on the size of memories or the life of segments.
+    fn instead(&self, _: Special) -> Instead {
+        Instead::Itself
+    }
+}
+
+/// Instructions whose effect would outlast putting a module back to its beginning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Special {
+    /// `memory.size` of this memory.
+    MemorySize(u32),
+    /// `memory.grow` of this memory.
+    MemoryGrow(u32),
+    /// `data.drop` and `elem.drop`.
+    Drop,
+}
+
+/// What stands in the place of an instruction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Instead {
+    /// The instruction as it is.
+    Itself,
+    /// A call of this function of the result.
+    Call(u32),
+    /// Nothing.
+    Nothing,
 }
 
 /// Copies instructions with new function indices.
@@ -69,7 +95,7 @@ impl<'m, M: Renumber> Copier<'m, M> {
         Copier {
             bytes,
             functions,
-            checker: Checker { counts, found: Found::Nothing, catches_all: false },
+            checker: Checker { counts, found: Found::Nothing, last: 0, catches_all: false, tables: Tables::Constant },
             allocations: OperatorsReaderAllocations::default(),
             scratch: Vec::new(),
         }
@@ -78,6 +104,11 @@ impl<'m, M: Renumber> Copier<'m, M> {
     /// Whether any copied code has a handler that catches every exception.
     pub fn catches_all(&self) -> bool {
         self.checker.catches_all
+    }
+
+    /// What the copied code does to tables.
+    pub fn tables(&self) -> Tables {
+        self.checker.tables
     }
 
     /// Appends a function body with its size in front.
@@ -147,6 +178,18 @@ impl<'m, M: Renumber> Copier<'m, M> {
                     }
                     self.checker.found = Found::Nothing;
                 }
+                Found::Special(special) => {
+                    let instead = self.functions.instead(special);
+                    if instead != Instead::Itself {
+                        out.extend_from_slice(slice(self.bytes, copied, at)?);
+                        copied = operators.original_position();
+                    }
+                    if let Instead::Call(function) = instead {
+                        out.push(CALL);
+                        function.encode(out);
+                    }
+                    self.checker.found = Found::Nothing;
+                }
                 Found::OutOfBounds { .. } => self.complain(at)?,
             }
         }
@@ -190,9 +233,24 @@ fn out_of_bounds(what: &'static str, index: u32, count: u32, offset: usize) -> L
     LinkError::invalid(format!("{what} index {index} is out of bounds: there are {count}"), offset)
 }
 
+/// The opcode of `call`.
+const CALL: u8 = 0x10;
+
+/// What code does to tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Tables {
+    /// They stay as they are.
+    Constant,
+    /// It writes into them.
+    Written,
+    /// It makes them larger.
+    Grown,
+}
+
 enum Found {
     Nothing,
     Function(u32),
+    Special(Special),
     OutOfBounds { what: &'static str, index: u32, count: u32 },
 }
 
@@ -200,7 +258,10 @@ enum Found {
 struct Checker {
     counts: Counts,
     found: Found,
+    /// The last memory that an instruction named.
+    last: u32,
     catches_all: bool,
+    tables: Tables,
 }
 
 impl Checker {
@@ -222,7 +283,20 @@ impl Checker {
     }
 
     #[inline]
+    fn special(&mut self, special: Special) {
+        if matches!(self.found, Found::Nothing) {
+            self.found = Found::Special(special);
+        }
+    }
+
+    #[inline]
+    fn writes_table(&mut self, how: Tables) {
+        self.tables = self.tables.max(how);
+    }
+
+    #[inline]
     fn memory(&mut self, index: u32) {
+        self.last = index;
         self.bound("memory", index, self.counts.memories);
     }
 
@@ -284,6 +358,18 @@ macro_rules! check_immediates {
         }
     )*};
     (itself $s:ident CatchAll) => { $s.catches_all = true };
+    (itself $s:ident MemorySize) => { $s.special(Special::MemorySize($s.last)) };
+    (itself $s:ident MemoryGrow) => { $s.special(Special::MemoryGrow($s.last)) };
+    (itself $s:ident DataDrop) => { $s.special(Special::Drop) };
+    (itself $s:ident ElemDrop) => { $s.special(Special::Drop) };
+    (itself $s:ident TableSet) => { $s.writes_table(Tables::Written) };
+    (itself $s:ident TableFill) => { $s.writes_table(Tables::Written) };
+    (itself $s:ident TableCopy) => { $s.writes_table(Tables::Written) };
+    (itself $s:ident TableInit) => { $s.writes_table(Tables::Written) };
+    (itself $s:ident TableAtomicSet) => { $s.writes_table(Tables::Written) };
+    (itself $s:ident TableAtomicRmwXchg) => { $s.writes_table(Tables::Written) };
+    (itself $s:ident TableAtomicRmwCmpxchg) => { $s.writes_table(Tables::Written) };
+    (itself $s:ident TableGrow) => { $s.writes_table(Tables::Grown) };
     (itself $s:ident $other:ident) => {};
     (one $s:ident $v:ident function_index) => { $s.function($v) };
     (one $s:ident $v:ident type_index) => { $s.ty($v) };

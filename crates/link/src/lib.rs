@@ -16,6 +16,7 @@ mod link;
 mod module;
 pub mod p1;
 pub mod pack;
+mod restart;
 
 pub use builtin::{SHIM, link, link_unvalidated};
 pub use error::{LinkError, LinkErrorKind, MemoryProblem};

@@ -116,3 +116,19 @@ fn programs_that_cannot_be_lifted_are_told_why() {
         assert!(error.contains(words), "{error}");
     }
 }
+
+#[test]
+fn programs_that_cannot_be_put_back_are_named() {
+    let binding = printing("f: func() -> result<string, failure>");
+    let plain = r#"(module (memory (export "memory") 1) (func (export "_start")))"#;
+    assert_eq!(lift(&wasm(plain), &binding).unwrap().report.once, None);
+    for (program, words) in [
+        ("(table 1 funcref) (func $f (drop (table.grow 0 (ref.null func) (i32.const 1))))", "makes tables larger"),
+        ("(memory i64 1)", "64 bits"),
+    ] {
+        let program = format!(r#"(module (memory (export "memory") 1) {program} (func (export "_start")))"#);
+        let lifted = lift(&wasm(&program), &binding).unwrap();
+        validate(&lifted.bytes).unwrap();
+        assert!(lifted.report.once.as_ref().is_some_and(|why| why.contains(words)), "{:?}", lifted.report.once);
+    }
+}

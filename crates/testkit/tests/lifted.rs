@@ -2,21 +2,50 @@
 
 use proptest::prelude::*;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use weir_engine::{Kind, LiftedFunction, Program, Val};
+use weir_engine::{KeptFunction, Kind, LiftedFunction, LiftedInstance, Program, Val};
 use weir_link::lift::{Binding, lift};
 use weir_types::limits::Limits;
 
 /// Does what the first letter of its stdin says: `p` prints what it keeps in memory and in a global, which a second
-/// run in the same instance would have changed; `e` exits with 7; `t` traps; `g` takes memory and traps.
+/// run in the same instance would have changed; `e` exits with 7; `t` traps; `g` takes memory and traps; `b` takes memory
+/// and leaves it full. Before that everything is changed that can be: tables, segments, variables that hold functions.
 const PROGRAM: &str = r#"(module
   (import "wasi_snapshot_preview1" "fd_read" (func $read (param i32 i32 i32 i32) (result i32)))
   (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
   (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
-  (memory (export "memory") 1)
+  (memory (export "memory") 2)
   (data (i32.const 0) "\20\00\00\00\01\00\00\00")
-  (data (i32.const 8) "\40\00\00\00\03\00\00\00")
+  (data (i32.const 8) "\40\00\00\00\09\00\00\00")
   (data (i32.const 64) "000")
+  (data $late "0")
+  (global $first i32 (i32.const 48))
   (global $count (mut i32) (i32.const 0))
+  (global $holds (mut funcref) (ref.func $zero))
+  (table $table 4 funcref)
+  (table $other 2 funcref (ref.func $zero))
+  (elem $of_table (table $table) (i32.const 1) func $zero $zero)
+  (elem (table $other) (offset (i32.const 0)) funcref (ref.func $zero))
+  (elem $late_functions func $one)
+  (type $number (func (result i32)))
+  (func $zero (type $number) (global.get $first))
+  (func $one (type $number) (i32.const 49))
+  (start $begin)
+  (func $begin (i32.store8 (i32.const 80) (i32.add (i32.load8_u (i32.const 80)) (i32.const 48))))
+  ;; What tables, a start function and segments of its own show, as the fourth to the eighth character.
+  (func $touch
+    (i32.store8 (i32.const 67) (call_indirect $table (type $number) (i32.const 2)))
+    (i32.store8 (i32.const 68) (call_indirect $other (type $number) (i32.const 1)))
+    (i32.store8 (i32.const 69) (i32.load8_u (i32.const 80)))
+    (i32.store8 (i32.const 70) (i32.add (i32.const 48) (i32.add
+      (ref.is_null (table.get $table (i32.const 3))) (ref.is_null (global.get $holds)))))
+    (memory.init $late (i32.const 71) (i32.const 0) (i32.const 1))
+    (data.drop $late)
+    (table.init $table $late_functions (i32.const 2) (i32.const 0) (i32.const 1))
+    (table.init $table $late_functions (i32.const 3) (i32.const 0) (i32.const 1))
+    (elem.drop $late_functions)
+    (table.set $other (i32.const 1) (ref.func $one))
+    (global.set $holds (ref.null func))
+    (i32.store8 (i32.const 80) (i32.const 0)))
   (func $is (param $letter i32) (result i32) (i32.eq (i32.load8_u (i32.const 32)) (local.get $letter)))
   (func (export "_start")
     (drop (call $read (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 48)))
@@ -24,6 +53,11 @@ const PROGRAM: &str = r#"(module
     (i32.store8 (i32.const 64) (i32.add (i32.load8_u (i32.const 64)) (i32.const 1)))
     (i32.store8 (i32.const 65) (i32.add (i32.const 48) (global.get $count)))
     (i32.store8 (i32.const 66) (i32.add (i32.const 48) (memory.size)))
+    (call $touch)
+    (i32.store8 (i32.const 72) (i32.add (i32.const 48) (i32.load8_u (i32.const 65536))))
+    (if (call $is (i32.const 98)) (then
+      (drop (memory.grow (i32.const 20)))
+      (memory.fill (i32.const 65536) (i32.const 7) (i32.const 1310720))))
     (if (call $is (i32.const 101)) (then (call $exit (i32.const 7))))
     (if (call $is (i32.const 103)) (then
       (drop (memory.grow (i32.const 100)))
@@ -77,7 +111,7 @@ fn no_call_sees_another_one() {
     let _alone = alone();
     let function = function();
     let right = [
-        ("p", "ok(\"111\")"),
+        ("p", "ok(\"112000100\")"),
         ("e", "err({exit-code: 7, message: \"the program ended with exit code 7\", stderr: \"\"})"),
         ("t", "trap"),
         ("g", "trap"),
@@ -105,13 +139,48 @@ fn every_order_of_two_calls_gives_the_same() {
     }
 }
 
+/// What a call of a kept instance gives, in words.
+fn call_kept(instance: &mut LiftedInstance<'_>, what: &str) -> String {
+    match instance.call(&[Val::String(what.into())]) {
+        Ok(Some(value)) => weir_engine::wave::show(&value),
+        Ok(None) => "nothing".into(),
+        Err(error) => format!("{:?}", error.kind()),
+    }
+}
+
+#[test]
+fn an_instance_puts_itself_back_between_calls() {
+    let _alone = alone();
+    let (fresh, kept) = (function(), KeptFunction::load(&lifted(), None, &Limits::default(), None).unwrap());
+    let mut instance = kept.instance().unwrap();
+    let kinds = ["p", "e", "b", "b"];
+    // Every order of three, several times over.
+    for number in 0..kinds.len().pow(4) {
+        let what = kinds[(number / [1, 4, 16, 64][number % 4]) % 4];
+        assert_eq!(call_kept(&mut instance, what), call(&fresh, what), "call {number}, {what}");
+    }
+}
+
+#[test]
+fn an_instance_that_trapped_is_lost_and_the_next_one_is_not() {
+    let _alone = alone();
+    let kept = KeptFunction::load(&lifted(), None, &Limits::default(), None).unwrap();
+    for trap in ["t", "g"] {
+        let mut instance = kept.instance().unwrap();
+        assert_eq!(call_kept(&mut instance, "b"), call(&function(), "b"));
+        assert_eq!(call_kept(&mut instance, trap), "Trap");
+        assert_ne!(call_kept(&mut instance, "p"), call(&function(), "p"));
+        assert_eq!(call_kept(&mut kept.instance().unwrap(), "p"), call(&function(), "p"));
+    }
+}
+
 #[test]
 fn calls_from_several_threads() {
     let _alone = alone();
     let function = function();
     std::thread::scope(|scope| {
         for _ in 0..4 {
-            scope.spawn(|| (0..200).for_each(|_| assert_eq!(call(&function, "p"), "ok(\"111\")")));
+            scope.spawn(|| (0..200).for_each(|_| assert_eq!(call(&function, "p"), "ok(\"112000100\")")));
         }
     });
 }
@@ -152,7 +221,7 @@ fn arguments_of_every_kind_are_read_and_shown() {
     let again = format!("f({})", shown.join(", "));
     let again = weir_engine::wave::arguments(&again, function.params(), &mut |_| Ok(Vec::new())).unwrap();
     assert_eq!(again, values);
-    assert_eq!(weir_engine::wave::show(&function.call(&values).unwrap().unwrap()), "ok(\"111\")");
+    assert_eq!(weir_engine::wave::show(&function.call(&values).unwrap().unwrap()), "ok(\"112000100\")");
 }
 
 proptest! {

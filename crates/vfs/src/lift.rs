@@ -5,6 +5,11 @@
 
 use alloc::{boxed::Box, string::String, vec::Vec};
 
+/// The name of the custom section of a module that puts itself back to its beginning: its start function copies all
+/// segments that would be active ones in a module for one use, and the function behind that puts it back. A host that
+/// uses each instance once can do without both.
+pub const ONCE: &str = "weir:once";
+
 /// A type of the component model, as far as functions can be lifted with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Type {

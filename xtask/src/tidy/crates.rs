@@ -32,7 +32,8 @@ const OWNERS: [(&str, &str); 10] = [
     ("oci-client", "weir-store"),
     // Each of the two has a runtime of its own: one for what programs wait for, one for what registries send.
     ("tokio*", "weir-engine weir-store"),
-    ("wasmparser", "weir-link"),
+    // wasmtime brings it along; the engine reads with it what a component says about its own use.
+    ("wasmparser", "weir-link weir-engine"),
     ("wasm-encoder", "weir-link"),
     ("wit-*", "weir-link"),
     ("clap*", "weir"),

@@ -16,6 +16,7 @@ pub use world::INTERFACE;
 use crate::builtin::LIFT_SHIM;
 use crate::link::{Carry, Lift, link_carrying};
 use crate::pack::{Carried, Pack};
+use crate::restart::{Entry, Restart, restartable};
 use crate::{Exit, LinkError, LinkOptions};
 use std::fmt;
 use wasmparser::{Parser, Validator, WasmFeatures};
@@ -69,6 +70,8 @@ pub struct LiftReport {
     pub function: String,
     /// The interfaces that the component imports: clock and randomness, if any.
     pub imports: Vec<String>,
+    /// Why an instance of the component serves one call only; nothing if it puts itself back for each.
+    pub once: Option<String>,
     /// Whether the program has handlers that catch every exception and could swallow its own exit.
     pub catches_all: bool,
     /// Bytes of the program or pack.
@@ -122,10 +125,16 @@ pub fn lift(program: &[u8], binding: &Binding) -> Result<Lifted, LiftError> {
         );
         return Err(LiftError::new(what));
     }
-    let bytes = component(linked.bytes, binding, &imports)?;
+    let entries = [Entry { name: "cabi_realloc", uses: false }, Entry { name: &name, uses: true }];
+    let (module, once) = match restartable(&linked.bytes, &entries)? {
+        Restart::Possible(module) => (module, None),
+        Restart::Impossible(why) => (linked.bytes, Some(why)),
+    };
+    let bytes = component(module, binding, &imports)?;
     let report = LiftReport {
         function: signature.name,
         imports,
+        once,
         catches_all: linked.report.unwind.is_some_and(|unwind| unwind.catches_all),
         program_bytes: program.len() as u64,
         lifted_bytes: bytes.len() as u64,
