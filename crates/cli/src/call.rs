@@ -3,25 +3,31 @@
 use crate::exit::{self, Failure};
 use crate::launch::open;
 use crate::options::LimitOptions;
-use crate::pack::write_aside;
+use crate::pack::{aside, persist, write_aside};
 use clap::Args;
+use std::fs::File;
 use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
 use std::path::{Component, Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-use weir_engine::{Cache, LiftedFunction, Val, wave};
+use tempfile::NamedTempFile;
+use weir_engine::{Cache, LiftedFunction, Sink, Val, wave};
 
 /// Calls a function that a component exports.
 ///
 /// The call is written in WAVE, as in `render(svg: @cat.svg, width: some(64))`: `@file` is the bytes of a file,
-/// `@-` those of stdin. Parameters may be named; an option that is left out is none. Each call has an instance of
-/// its own.
+/// `@-` those of stdin. Parameters may be named; an option that is left out is none. A stream is `@file`, `-` or a
+/// text, and is read while the function runs. Each call has an instance of its own.
 #[derive(Args)]
 #[command(after_help = concat!(
     "Examples:\n",
     "  weir call render.wasm 'render(svg: @cat.svg, width: some(64))' -o cat.png\n",
     "  echo hello | weir call speak.wasm 'speak(text: @-)' -o hello.wav\n",
-    "  weir call render.wasm --repeat 1000 --stats 'render(@cat.svg)'\n\n",
+    "  weir call render.wasm --repeat 1000 --stats 'render(@cat.svg)'\n",
+    "  tail -f log | weir call grep.wasm 'grep(pattern: \"error\", lines: -)'\n\n",
     "A text or bytes are printed as they are, any other result as WAVE. A failure that the\n",
     "function's type speaks of is printed to stderr, and the exit code is 1."
 ), after_long_help = exit::HELP)]
@@ -55,19 +61,116 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     let limits = options.limits.collect();
     let name = wave::function_name(&options.call);
     let function = LiftedFunction::load(&program, Some(name), &limits, cache.as_ref())?;
-    let args = wave::arguments(&options.call, function.params(), &mut fetch)
-        .map_err(|error| Failure::grant(format!("{name}: {error}")))?;
     let mut times = Vec::new();
     let mut result = None;
-    for _ in 0..options.repeat {
-        let started = Instant::now();
-        result = function.call(&args)?;
-        times.push(started.elapsed());
+    let mut outputs = Outputs::new(options, &function)?;
+    let wrong = |error| Failure::grant(format!("{name}: {error}"));
+    if function.has_streams() {
+        for _ in 0..options.repeat {
+            // A stream is used up by a call.
+            let mut open = |path: &str| open_stream(path, options.repeat);
+            let args = wave::arguments_with_streams(&options.call, function.params(), &mut fetch, &mut open);
+            let args = args.map_err(wrong)?;
+            outputs.open()?;
+            let started = Instant::now();
+            result = function.call_with_streams(args, &mut |name| outputs.sink(name))?;
+            times.push(started.elapsed());
+        }
+    } else {
+        let args = wave::arguments(&options.call, function.params(), &mut fetch).map_err(wrong)?;
+        for _ in 0..options.repeat {
+            let started = Instant::now();
+            result = function.call(&args)?;
+            times.push(started.elapsed());
+        }
     }
     if options.stats {
         print_stats(&mut times);
     }
-    finish(options, name, result)
+    finish(options, name, result, outputs)
+}
+
+/// What lies behind `@path`, or stdin, to be read while the function runs.
+fn open_stream(path: &str, repeat: u32) -> Result<Box<dyn Read + Send>, String> {
+    if path != "-" {
+        let file = File::open(path).map_err(|error| format!("cannot read {path}: {error}"))?;
+        return Ok(Box::new(file));
+    }
+    if repeat > 1 {
+        return Err("stdin can be read once: not with --repeat".into());
+    }
+    // The process has one stdin, and nobody else reads it.
+    let file = io::stdin().as_fd().try_clone_to_owned().map_err(|error| format!("cannot read stdin: {error}"))?;
+    Ok(Box::new(File::from(file)))
+}
+
+/// Where the streams of a result go: stdout, a file, or files of their names in a directory.
+struct Outputs<'o> {
+    names: Vec<String>,
+    place: Option<&'o Path>,
+    /// Files under other names, until all is well.
+    written: Vec<(PathBuf, NamedTempFile)>,
+    /// Whether the reader of stdout is gone.
+    gone: Arc<AtomicBool>,
+}
+
+impl<'o> Outputs<'o> {
+    fn new(options: &'o Options, function: &LiftedFunction) -> Result<Self, Failure> {
+        let (names, place) = (function.result_streams(), options.output.as_deref());
+        if names.len() > 1 && !place.is_some_and(is_folder) {
+            let what = format!("the result has the streams {}: give -o DIR/, where each has a file", names.join(", "));
+            return Err(Failure::grant(what));
+        }
+        Ok(Self { names, place, written: Vec::new(), gone: Arc::default() })
+    }
+
+    fn open(&mut self) -> Result<(), Failure> {
+        self.written.clear();
+        let Some(place) = self.place.filter(|_| !self.names.is_empty()) else { return Ok(()) };
+        for name in &self.names {
+            let path = if is_folder(place) { place.join(name) } else { place.to_owned() };
+            if is_folder(place) {
+                std::fs::create_dir_all(place)
+                    .map_err(|error| Failure::save(format!("cannot make {}: {error}", place.display())))?;
+            }
+            let file = aside(&path)?;
+            self.written.push((path, file));
+        }
+        Ok(())
+    }
+
+    fn sink(&mut self, name: &str) -> Sink {
+        let at = self.names.iter().position(|known| known == name);
+        match at.and_then(|at| self.written.get(at)).map(|(_, file)| file.as_file().try_clone()) {
+            Some(Ok(file)) => Box::new(file),
+            Some(Err(_)) => Box::new(io::sink()),
+            None => Box::new(Stdout { gone: self.gone.clone() }),
+        }
+    }
+
+    fn keep(self) -> Result<(), Failure> {
+        self.written.into_iter().try_for_each(|(path, file)| persist(&path, file))
+    }
+}
+
+/// What is written to stdout is there at once.
+struct Stdout {
+    gone: Arc<AtomicBool>,
+}
+
+impl Write for Stdout {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut stdout = io::stdout().lock();
+        let written = stdout.write_all(bytes).and_then(|()| stdout.flush());
+        if written.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::BrokenPipe) {
+            self.gone.store(true, Ordering::Relaxed);
+        }
+        written.map(|()| bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stdout().flush()
+    }
 }
 
 /// The bytes behind `@path`.
@@ -91,8 +194,11 @@ fn print_stats(times: &mut [Duration]) {
     }
 }
 
-fn finish(options: &Options, name: &str, result: Option<Val>) -> Result<ExitCode, Failure> {
+fn finish(options: &Options, name: &str, result: Option<Val>, outputs: Outputs<'_>) -> Result<ExitCode, Failure> {
+    let streams = !outputs.names.is_empty();
     let value = match result {
+        // What a program makes of it that nobody reads its output is no news.
+        _ if outputs.gone.load(Ordering::Relaxed) => return Ok(exit::BROKEN_PIPE.into()),
         Some(Val::Result(Err(failure))) => {
             let failure = failure.as_deref();
             eprintln!("weir: {name} failed: {}", failure.map_or_else(String::new, describe));
@@ -101,12 +207,17 @@ fn finish(options: &Options, name: &str, result: Option<Val>) -> Result<ExitCode
         Some(Val::Result(Ok(value))) => value.map(|value| *value),
         other => other,
     };
+    if streams {
+        outputs.keep()?;
+        // Beside streams the rest of the result is for the directory, or not asked for.
+        let folder = options.output.as_deref().filter(|path| is_folder(path));
+        return folder
+            .zip(value)
+            .map_or(Ok(()), |(folder, value)| write_parts(folder, &value))
+            .map(|()| ExitCode::SUCCESS);
+    }
     if let (Some(folder), Some(value)) = (options.output.as_ref().filter(|path| is_folder(path)), &value) {
-        match value {
-            Val::Record(fields) => fields.iter().try_for_each(|(name, value)| write_part(folder, name, value))?,
-            value => write_part(folder, "result", value)?,
-        }
-        return Ok(ExitCode::SUCCESS);
+        return write_parts(folder, value).map(|()| ExitCode::SUCCESS);
     }
     let bytes = value.as_ref().map_or_else(Vec::new, |value| bytes_of(value).unwrap_or_else(|| as_text(value)));
     match &options.output {
@@ -129,6 +240,13 @@ fn as_text(value: &Val) -> Vec<u8> {
 
 fn is_folder(path: &Path) -> bool {
     path.is_dir() || path.as_os_str().as_encoded_bytes().ends_with(b"/")
+}
+
+fn write_parts(folder: &Path, value: &Val) -> Result<(), Failure> {
+    match value {
+        Val::Record(fields) => fields.iter().try_for_each(|(name, value)| write_part(folder, name, value)),
+        value => write_part(folder, "result", value),
+    }
 }
 
 /// Writes a part of the result to a file of its name: an absent option to none, files by path to a directory.

@@ -178,15 +178,34 @@ impl Contents for Files<'_> {
 /// # Errors
 /// It cannot be written; nothing is left behind.
 pub fn write_aside(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    let failed = |error: std::io::Error| Failure::save(format!("cannot write {}: {error}", path.display()));
+    let mut file = aside(path)?;
+    file.write_all(bytes).map_err(|error| unwritable(path, &error))?;
+    persist(path, file)
+}
+
+/// A file beside `path` that [`persist`] puts in its place; nothing is left of it otherwise.
+///
+/// # Errors
+/// None can be made there.
+pub fn aside(path: &Path) -> Result<tempfile::NamedTempFile, Failure> {
     let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if !folder.is_dir() {
         return Err(Failure::save(format!("cannot write {}: {} is no directory", path.display(), folder.display())));
     }
-    let mut file = tempfile::Builder::new().prefix(".weir-").tempfile_in(folder).map_err(failed)?;
-    file.write_all(bytes).map_err(failed)?;
-    exit::readable_by_all(file.as_file()).map_err(failed)?;
-    file.persist(path).map(drop).map_err(|error| failed(error.error))
+    tempfile::Builder::new().prefix(".weir-").tempfile_in(folder).map_err(|error| unwritable(path, &error))
+}
+
+/// Puts a file in the place of `path`.
+///
+/// # Errors
+/// It cannot be put there; nothing is left behind.
+pub fn persist(path: &Path, file: tempfile::NamedTempFile) -> Result<(), Failure> {
+    exit::readable_by_all(file.as_file()).map_err(|error| unwritable(path, &error))?;
+    file.persist(path).map(drop).map_err(|error| unwritable(path, &error.error))
+}
+
+fn unwritable(path: &Path, error: &std::io::Error) -> Failure {
+    Failure::save(format!("cannot write {}: {error}", path.display()))
 }
 
 fn print_report(output: &Path, report: &PackReport) {

@@ -10,11 +10,14 @@ use crate::cache::Cache;
 use crate::core::{Metering, cache_key, explain_error};
 use crate::deadline::{Deadline, Watchdog};
 use crate::error::{Error, Kind};
+use crate::flow::{self, Arg, Sink, Trouble};
 use crate::limiter::Limiter;
 use crate::source::Program;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use wasmtime::component::{
-    Component, ComponentExportIndex, ComponentType, Func, InstancePre, Linker, Lower, Type, Val, types::ComponentItem,
+    Accessor, Component, ComponentExportIndex, ComponentType, Func, InstancePre, Linker, Lower, Type, Val,
+    types::ComponentItem,
 };
 use wasmtime::{
     Config, Enabled, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, Store, UpdateDeadline,
@@ -38,6 +41,8 @@ pub struct Function {
     params: Vec<(String, Type)>,
     results: Vec<Type>,
     limits: Limits,
+    /// Whether the engine is one that asynchronous functions need.
+    concurrent: bool,
 }
 
 /// What one call has.
@@ -77,8 +82,7 @@ impl Function {
         limits: &Limits,
         cache: Option<&Cache>,
     ) -> Result<Self, Error> {
-        let engine = engine(limits)?;
-        let component = component(program, uses, &engine, limits, cache)?;
+        let Compiled { engine, component, concurrent } = component(program, uses, limits, cache)?;
         let found = choose(exported(&engine, &component), name, program)?;
         let interface = match &found.interface {
             Some(interface) => component.get_export_index(None, interface),
@@ -95,7 +99,7 @@ impl Function {
             Error::caused(Kind::Import, what, error)
         })?;
         let (params, results) = (found.params, found.results);
-        Ok(Self { engine, pre, export, name: found.name, params, results, limits: limits.clone() })
+        Ok(Self { engine, pre, export, name: found.name, params, results, limits: limits.clone(), concurrent })
     }
 
     /// Its name.
@@ -119,19 +123,116 @@ impl Function {
     /// The arguments have other types, or the function traps or meets a limit. A failure that the function's type
     /// speaks of is a result.
     pub fn call(&self, args: &[Val]) -> Result<Option<Val>, Error> {
+        if self.concurrent {
+            let args = args.iter().cloned().map(Arg::Value).collect();
+            return self.call_with_streams(args, &mut |_| Box::new(std::io::sink()));
+        }
         self.instantiate()?.call(args)
     }
 
-    fn instantiate(&self) -> Result<Running<'_>, Error> {
+    /// Names of the streams of the result: fields of a record, or numbers in a tuple. They are given to the sinks of
+    /// [`call_with_streams`](Self::call_with_streams), and the result is what the future beside them gives.
+    pub fn result_streams(&self) -> Vec<String> {
+        let parts = self.results.first().map(early_parts).unwrap_or_default();
+        parts.into_iter().filter(|(_, ty)| matches!(ty, Type::Stream(_))).map(|(name, _)| name).collect()
+    }
+
+    /// Whether it takes or gives streams.
+    pub fn has_streams(&self) -> bool {
+        let is_stream = |ty: &Type| match ty {
+            Type::Stream(_) => true,
+            Type::Option(inside) => matches!(inside.ty(), Type::Stream(_)),
+            _ => false,
+        };
+        self.params.iter().any(|(_, ty)| is_stream(ty)) || !self.result_streams().is_empty()
+    }
+
+    /// Calls it in an instance of its own. What is read and written meanwhile is done by a thread of this call: it
+    /// waits for the function, and the function for it. `sink` gives what each stream of the result is written to.
+    ///
+    /// # Errors
+    /// As for [`call`](Self::call), and where a stream cannot be read or written.
+    pub fn call_with_streams(
+        &self,
+        args: Vec<Arg>,
+        sink: &mut (dyn FnMut(&str) -> Sink + Send),
+    ) -> Result<Option<Val>, Error> {
+        if !self.concurrent {
+            return self.call(&values(&self.name, args)?);
+        }
+        let mut running = self.instantiate()?;
+        running.call_with_streams(args, sink)
+    }
+
+    async fn run_concurrent(
+        &self,
+        store: &mut Store<State>,
+        function: Func,
+        args: Vec<Arg>,
+        sink: &mut (dyn FnMut(&str) -> Sink + Send),
+        trouble: &Trouble,
+    ) -> wasmtime::Result<Option<Val>> {
+        let left = Arc::new(Mutex::new(self.limits.output_max.unwrap_or(u64::MAX)));
+        let call = async |access: &Accessor<State>| {
+            let mut values = Vec::new();
+            for (arg, (_, ty)) in args.into_iter().zip(&self.params) {
+                values.push(match arg {
+                    Arg::Value(value) => value,
+                    Arg::Stream(reader) => flow::stream_of(reader, matches!(ty, Type::Option(_)), access, trouble)?,
+                });
+            }
+            let mut results = vec![Val::Bool(false); self.results.len()];
+            function.call_concurrent(access, &values, &mut results).await?;
+            let Some(result) = results.pop() else { return Ok(None) };
+            let parts = self.results.first().map(early_parts).unwrap_or_default();
+            if parts.is_empty() {
+                return Ok(Some(result));
+            }
+            let given = match result {
+                Val::Tuple(values) => values,
+                Val::Record(fields) => fields.into_iter().map(|(_, value)| value).collect(),
+                _ => Vec::new(),
+            };
+            let mut end = None;
+            for ((name, ty), value) in parts.iter().zip(&given) {
+                match value {
+                    Val::Stream(stream) => flow::pour(stream, sink(name), &left, access, trouble)?,
+                    Val::Future(future) => end = Some(flow::receive(future, ty, access)?),
+                    _ => {}
+                }
+            }
+            let end = end.ok_or_else(|| wasmtime::Error::msg("no result comes with the streams"))?;
+            let result = end.await.map_err(|_| wasmtime::Error::msg("the function ended without its result"))?;
+            // What flows after the result still arrives.
+            std::future::poll_fn(|context| access.poll_no_interesting_tasks(context)).await;
+            Ok(Some(result))
+        };
+        store.run_concurrent(call).await?
+    }
+
+    fn store(&self) -> Store<State> {
         let state = State { limiter: Limiter::new(&self.limits), started: Instant::now() };
         let mut store = Store::new(&self.engine, state);
         store.limiter(|state| &mut state.limiter);
+        store
+    }
+
+    fn explain(&self, store: &Store<State>, deadline: &Deadline, error: wasmtime::Error) -> Error {
+        match store.data().limiter.refused.clone() {
+            Some(refused) if !error.is::<wasmtime::Trap>() => Error::new(Kind::Limit, refused),
+            _ => explain_error(deadline, &store.data().limiter, error),
+        }
+    }
+
+    fn instantiate(&self) -> Result<Running<'_>, Error> {
+        let mut store = self.store();
         let (deadline, watchdog) = self.allow(&mut store)?;
-        let instance =
-            self.pre.instantiate(&mut store).map_err(|error| match store.data().limiter.refused.clone() {
-                Some(refused) => Error::new(Kind::Limit, refused),
-                None => explain_error(&deadline, &store.data().limiter, error),
-            })?;
+        let instance = if self.concurrent {
+            apart(self.pre.instantiate_async(&mut store))?
+        } else {
+            self.pre.instantiate(&mut store)
+        };
+        let instance = instance.map_err(|error| self.explain(&store, &deadline, error))?;
         let function = instance.get_func(&mut store, self.export);
         let function = function.ok_or_else(|| Error::new(Kind::Internal, "the function is not there"))?;
         Ok(Running { of: self, store, function, deadline, watchdog })
@@ -173,6 +274,17 @@ struct Running<'f> {
 }
 
 impl Running<'_> {
+    fn call_with_streams(
+        &mut self,
+        args: Vec<Arg>,
+        sink: &mut (dyn FnMut(&str) -> Sink + Send),
+    ) -> Result<Option<Val>, Error> {
+        let _watchdog = self.watchdog.take();
+        let trouble = Trouble::default();
+        let ended = apart(self.of.run_concurrent(&mut self.store, self.function, args, sink, &trouble))?;
+        ended.map_err(|error| trouble.take().unwrap_or_else(|| self.of.explain(&self.store, &self.deadline, error)))
+    }
+
     fn call(&mut self, args: &[Val]) -> Result<Option<Val>, Error> {
         let _watchdog = self.watchdog.take();
         let mut results = vec![Val::Bool(false); self.of.results.len()];
@@ -190,17 +302,41 @@ pub struct Instance<'f> {
     used: bool,
 }
 
-impl Instance<'_> {
+impl<'f> Instance<'f> {
     /// Calls the function. After a trap the instance is lost, and every further call is an error.
     ///
     /// # Errors
     /// As [`Function::call`].
     pub fn call(&mut self, args: &[Val]) -> Result<Option<Val>, Error> {
+        if self.running.of.concurrent {
+            let args = args.iter().cloned().map(Arg::Value).collect();
+            return self.call_with_streams(args, &mut |_| Box::new(std::io::sink()));
+        }
+        self.renew()?.call(args)
+    }
+
+    /// As [`Function::call_with_streams`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn call_with_streams(
+        &mut self,
+        args: Vec<Arg>,
+        sink: &mut (dyn FnMut(&str) -> Sink + Send),
+    ) -> Result<Option<Val>, Error> {
+        if !self.running.of.concurrent {
+            return self.call(&values(&self.running.of.name, args)?);
+        }
+        self.renew()?.call_with_streams(args, sink)
+    }
+
+    /// Gives every call but the first what it may use up.
+    fn renew(&mut self) -> Result<&mut Running<'f>, Error> {
+        let running = &mut self.running;
         if std::mem::replace(&mut self.used, true) {
-            let running = &mut self.running;
             (running.deadline, running.watchdog) = running.of.allow(&mut running.store)?;
         }
-        self.running.call(args)
+        Ok(running)
     }
 }
 
@@ -225,7 +361,41 @@ impl KeptFunction {
     }
 }
 
-fn engine(limits: &Limits) -> Result<Engine, Error> {
+/// Arguments of a function without streams.
+fn values(name: &str, args: Vec<Arg>) -> Result<Vec<Val>, Error> {
+    let values = args.into_iter().map(|arg| match arg {
+        Arg::Value(value) => Ok(value),
+        Arg::Stream(_) => Err(Error::new(Kind::Program, format!("{name} takes no stream"))),
+    });
+    values.collect()
+}
+
+/// Runs `work` in a thread of its own, because the caller may be inside a runtime already.
+fn apart<T: Send>(work: impl Future<Output = T> + Send) -> Result<T, Error> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .map_err(|error| Error::new(Kind::Internal, format!("cannot start a runtime: {error}")))?;
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new()
+            .name("function".into())
+            .spawn_scoped(scope, || runtime.block_on(work))
+            .map_err(|error| Error::new(Kind::Internal, format!("cannot start a thread: {error}")))?;
+        Ok(thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    })
+}
+
+/// Names and types of what a function gives at once, where that is streams with the future of its result.
+fn early_parts(result: &Type) -> Vec<(String, Type)> {
+    let parts: Vec<(String, Type)> = match result {
+        Type::Tuple(tuple) => tuple.types().enumerate().map(|(at, ty)| (at.to_string(), ty)).collect(),
+        Type::Record(record) => record.fields().map(|field| (field.name.to_owned(), field.ty)).collect(),
+        _ => return Vec::new(),
+    };
+    let all = parts.iter().all(|(_, ty)| matches!(ty, Type::Stream(_) | Type::Future(_)));
+    if all { parts } else { Vec::new() }
+}
+
+fn engine(limits: &Limits, concurrent: bool) -> Result<Engine, Error> {
     let metering = Metering::of(limits);
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(INSTANCES_MAX)
@@ -245,8 +415,8 @@ fn engine(limits: &Limits) -> Result<Engine, Error> {
     let mut config = Config::new();
     config
         .cranelift_opt_level(OptLevel::Speed)
-        .wasm_component_model_async(false)
-        .concurrency_support(false)
+        .wasm_component_model_async(concurrent)
+        .concurrency_support(concurrent)
         .consume_fuel(metering.fuel)
         .epoch_interruption(metering.epoch)
         .max_wasm_stack(limits.stack_max as usize)
@@ -255,31 +425,55 @@ fn engine(limits: &Limits) -> Result<Engine, Error> {
     Engine::new(&config).map_err(|error| Error::caused(Kind::Internal, "this machine cannot run the engine", error))
 }
 
-fn component(
-    program: &Program,
-    uses: Uses,
-    engine: &Engine,
-    limits: &Limits,
-    cache: Option<&Cache>,
-) -> Result<Component, Error> {
-    let kind: &[u8] = if uses == Uses::One { b"function-2" } else { b"kept-function-2" };
-    let key = cache_key(engine, program, kind, Metering::of(limits));
-    if let Some(found) = cache.and_then(|cache| cache.find(&key)) {
-        if let Some(component) = super::component::load_file(engine, &found) {
-            return Ok(component);
-        }
-        cache.inspect(|cache| cache.forget(&key));
+/// A component, and the engine that it was compiled for.
+struct Compiled {
+    engine: Engine,
+    component: Component,
+    concurrent: bool,
+}
+
+/// Concurrency support makes every call dearer, so only components that do not go without it have it.
+fn component(program: &Program, uses: Uses, limits: &Limits, cache: Option<&Cache>) -> Result<Compiled, Error> {
+    let plain = engine(limits, false)?;
+    let key = |engine: &Engine| {
+        let kind: &[u8] = if uses == Uses::One { b"function-3" } else { b"kept-function-3" };
+        cache_key(engine, program, kind, Metering::of(limits))
+    };
+    if let Some(component) = from_cache(&plain, &key(&plain), cache) {
+        return Ok(Compiled { engine: plain, component, concurrent: false });
+    }
+    let concurrent = engine(limits, true)?;
+    if let Some(component) = from_cache(&concurrent, &key(&concurrent), cache) {
+        return Ok(Compiled { engine: concurrent, component, concurrent: true });
     }
     let bytes = program.bytes()?;
     let once = if uses == Uses::One { crate::once::for_one_use(bytes) } else { None };
-    let code = engine.precompile_component(once.as_deref().unwrap_or(bytes)).map_err(|error| {
-        Error::caused(Kind::Program, format!("{} is not a component with functions", program.path().display()), error)
-    })?;
-    let kept = cache.and_then(|cache| cache.keep(&key, &code));
-    match kept.and_then(|path| super::component::load_file(engine, &path)) {
-        Some(component) => Ok(component),
-        None => super::component::load_bytes(engine, &code),
+    let bytes = once.as_deref().unwrap_or(bytes);
+    let (engine, code, concurrent) = match plain.precompile_component(bytes) {
+        Ok(code) => (plain, code, false),
+        Err(_) => match concurrent.precompile_component(bytes) {
+            Ok(code) => (concurrent, code, true),
+            Err(error) => {
+                let what = format!("{} is not a component with functions", program.path().display());
+                return Err(Error::caused(Kind::Program, what, error));
+            }
+        },
+    };
+    let kept = cache.and_then(|cache| cache.keep(&key(&engine), &code));
+    let component = match kept.and_then(|path| super::component::load_file(&engine, &path)) {
+        Some(component) => component,
+        None => super::component::load_bytes(&engine, &code)?,
+    };
+    Ok(Compiled { engine, component, concurrent })
+}
+
+fn from_cache(engine: &Engine, key: &weir_types::Digest, cache: Option<&Cache>) -> Option<Component> {
+    let cache = cache?;
+    let component = super::component::load_file(engine, &cache.find(key)?);
+    if component.is_none() {
+        cache.forget(key);
     }
+    component
 }
 
 /// Every function that the component exports, by itself or in an interface.

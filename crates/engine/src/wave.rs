@@ -1,11 +1,16 @@
 //! Calls and values as text: the WAVE encoding of the component model (<https://github.com/bytecodealliance/wasm-tools/tree/main/crates/wasm-wave>),
 //! with arguments by name, and `@path` for a text or for bytes that lie somewhere else.
 
+use crate::flow::Arg;
 use std::fmt::Write;
+use std::io::Read;
 use wasmtime::component::{Type, Val};
 
 /// Gives the bytes behind `@path`, or says what is wrong.
 pub type Fetch<'f> = &'f mut dyn FnMut(&str) -> Result<Vec<u8>, String>;
+
+/// Opens what lies behind `@path`, for a stream, or says what is wrong; `-` is what the command reads itself.
+pub type Open<'f> = &'f mut dyn FnMut(&str) -> Result<Box<dyn Read + Send>, String>;
 
 /// The name of the function that a call names.
 pub fn function_name(call: &str) -> &str {
@@ -17,8 +22,33 @@ pub fn function_name(call: &str) -> &str {
 /// # Errors
 /// A sentence that says what does not fit, where, and of which type it has to be.
 pub fn arguments(call: &str, params: &[(String, Type)], fetch: Fetch<'_>) -> Result<Vec<Val>, String> {
+    parse(call, params, &mut |text, ty| text.value(ty, fetch))
+}
+
+/// The same for a function with streams: a stream is `@path`, `-`, or a text in quotes.
+///
+/// # Errors
+/// As [`arguments`].
+pub fn arguments_with_streams(
+    call: &str,
+    params: &[(String, Type)],
+    fetch: Fetch<'_>,
+    open: Open<'_>,
+) -> Result<Vec<Arg>, String> {
+    parse(call, params, &mut |text, ty| match ty {
+        Type::Stream(_) => text.stream(open),
+        Type::Option(inside) if matches!(inside.ty(), Type::Stream(_)) && !text.is_none() => text.stream(open),
+        ty => text.value(ty, fetch).map(Arg::Value),
+    })
+}
+
+fn parse<T: From<Val>>(
+    call: &str,
+    params: &[(String, Type)],
+    value: &mut dyn FnMut(&mut Text<'_>, &Type) -> Result<T, String>,
+) -> Result<Vec<T>, String> {
     let mut text = Text { all: call, rest: call.get(function_name(call).len()..).unwrap_or_default() };
-    let mut values: Vec<Option<Val>> = vec![None; params.len()];
+    let mut values: Vec<Option<T>> = params.iter().map(|_| None).collect();
     if text.rest.trim().is_empty() {
         text.rest = "()";
     }
@@ -34,7 +64,7 @@ pub fn arguments(call: &str, params: &[(String, Type)], fetch: Fetch<'_>) -> Res
             text.word();
             text.expect(":")?;
         }
-        let value = text.value(ty, fetch).map_err(|error| format!("{name}: {error}"))?;
+        let value = value(&mut text, ty).map_err(|error| format!("{name}: {error}"))?;
         if values[at].replace(value).is_some() {
             return Err(format!("{name} is given twice"));
         }
@@ -45,9 +75,9 @@ pub fn arguments(call: &str, params: &[(String, Type)], fetch: Fetch<'_>) -> Res
         }
     }
     text.end()?;
-    let missing = |((name, ty), value): (&(String, Type), Option<Val>)| match (value, ty) {
+    let missing = |((name, ty), value): (&(String, Type), Option<T>)| match (value, ty) {
         (Some(value), _) => Ok(value),
-        (None, Type::Option(_)) => Ok(Val::Option(None)),
+        (None, Type::Option(_)) => Ok(Val::Option(None).into()),
         (None, ty) => {
             Err(format!("{name} is missing, a {}; the function is {}", type_name(ty), signature(call, params)))
         }
@@ -97,6 +127,14 @@ pub fn type_name(ty: &Type) -> String {
         }
         Type::Enum(cases) => format!("enum {{ {} }}", list(&mut cases.names().map(Into::into))),
         Type::Flags(flags) => format!("flags {{ {} }}", list(&mut flags.names().map(Into::into))),
+        Type::Stream(stream) => match stream.ty() {
+            Some(ty) => format!("stream<{}>", type_name(&ty)),
+            None => "stream".into(),
+        },
+        Type::Future(future) => match future.ty() {
+            Some(ty) => format!("future<{}>", type_name(&ty)),
+            None => "future".into(),
+        },
         _ => "a type that no text stands for".into(),
     }
 }
@@ -151,6 +189,27 @@ impl<'t> Text<'t> {
     fn is_key(&self, name: &str) -> bool {
         let rest = self.rest.trim_start().strip_prefix(name);
         rest.is_some_and(|rest| rest.trim_start().starts_with(':'))
+    }
+
+    /// Whether `none` is next.
+    fn is_none(&self) -> bool {
+        let rest = self.rest.trim_start().strip_prefix("none");
+        rest.is_some_and(|rest| !rest.starts_with(|c: char| c.is_alphanumeric()))
+    }
+
+    fn stream(&mut self, open: Open<'_>) -> Result<Arg, String> {
+        self.skip();
+        if let Some(path) = self.path() {
+            return open(path).map(Arg::Stream);
+        }
+        if self.eat("-") {
+            return open("-").map(Arg::Stream);
+        }
+        if self.rest.starts_with('"') {
+            let text = self.quoted('"')?;
+            return Ok(Arg::Stream(Box::new(std::io::Cursor::new(text.into_bytes()))));
+        }
+        Err(format!("a stream is @FILE, - for stdin, or a text in quotes: {}", self.here()))
     }
 
     fn value(&mut self, ty: &Type, fetch: Fetch<'_>) -> Result<Val, String> {

@@ -38,6 +38,9 @@ pub const CODEC: &str = "weir:codec";
 /// The module name of the functions by which the shim starts a lifted program. Calls to them become calls to the
 /// program.
 pub const LIFT: &str = "weir:lift";
+/// The module name of the functions by which the shim moves the streams of a lifted program. They become imports of
+/// the component model.
+pub const FLOW: &str = "weir:flow";
 /// The module name of the narrow imports that a linked module may have besides WASI's own.
 pub const WEIR: &str = "weir";
 /// The module name of the WASI functions for real directories of the host.

@@ -35,6 +35,8 @@ pub enum Type {
     Variant(Vec<Case>),
     /// `flags`, by their names.
     Flags(Vec<String>),
+    /// `stream<u8>`, and in a result the `future` that comes with streams: a handle.
+    Stream,
 }
 
 impl Type {
@@ -125,6 +127,15 @@ pub struct Output {
     pub field: Option<u32>,
 }
 
+/// A part of what a function gives before its program runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Early {
+    /// A stream of what the program writes there.
+    Flow(Origin),
+    /// The future of the result.
+    Result,
+}
+
 /// The function that a program was lifted to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Function {
@@ -132,8 +143,12 @@ pub struct Function {
     pub params: Vec<Type>,
     /// Whether the parameters come in memory, because they are too many.
     pub spilled: bool,
-    /// The type of its result, which is a `result` of that and a failure.
+    /// The type of its result, which is a `result` of that and a failure. A record of no fields for none.
     pub result: Type,
+    /// Streams and the future of the result, which are given at once; nothing if the result is given at the end.
+    pub early: Vec<Early>,
+    /// Whether what is given at once is too much for core values, and lies in memory (asynchronous functions only).
+    pub given_in_memory: bool,
     /// The arguments, with the program's name.
     pub args: Vec<Arguments>,
     /// Variables of the environment.
@@ -188,7 +203,7 @@ structs! {
     Case { name, ty }
     Input { path, place, directory }
     Output { from, field }
-    Function { params, spilled, result, args, env, inputs, scratch, stdin, outputs, exit_codes }
+    Function { params, spilled, result, early, given_in_memory, args, env, inputs, scratch, stdin, outputs, exit_codes }
 }
 
 impl Record for u32 {
@@ -277,6 +292,7 @@ impl Record for Type {
             Type::Record(_) => 6,
             Type::Variant(_) => 7,
             Type::Flags(_) => 8,
+            Type::Stream => 9,
         };
         number.put(out);
         match self {
@@ -299,6 +315,7 @@ impl Record for Type {
             6 => Type::Record(Record::get(bytes)?),
             7 => Type::Variant(Record::get(bytes)?),
             8 => Type::Flags(Record::get(bytes)?),
+            9 => Type::Stream,
             number @ (0x101 | 0x102 | 0x104 | 0x108) => Type::Unsigned(number as u8),
             number @ (0x201 | 0x202 | 0x204 | 0x208) => Type::Signed(number as u8),
             _ => return None,
@@ -379,6 +396,23 @@ impl Record for Origin {
     }
 }
 
+impl Record for Early {
+    fn put(&self, out: &mut Vec<u8>) {
+        match self {
+            Early::Flow(from) => (0u32, from.clone()).put(out),
+            Early::Result => 1u32.put(out),
+        }
+    }
+
+    fn get(bytes: &mut &[u8]) -> Option<Self> {
+        Some(match u32::get(bytes)? {
+            0 => Early::Flow(Record::get(bytes)?),
+            1 => Early::Result,
+            _ => return None,
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -397,9 +431,12 @@ mod tests {
                 ]),
                 Type::Record(vec![Type::Bool, Type::F32, Type::F64, Type::Char]),
                 Type::Flags(vec!["a".into(), "b".into()]),
+                Type::Stream,
             ],
             spilled: true,
             result: Type::Record(vec![Type::Text, Type::Unsigned(4)]),
+            early: vec![Early::Flow(Origin::Stdout), Early::Result],
+            given_in_memory: false,
             args: vec![
                 Arguments::One(vec![text("p"), Part::Value(vec![3, 1])]),
                 Arguments::If { when: vec![2], then: vec![Arguments::One(vec![text("-x")])], otherwise: vec![] },

@@ -53,7 +53,7 @@ fn arg(slot: usize, at: u32, len: u32) -> Result<&'static str, Errno> {
 macro_rules! on_descriptor {
     ($($name:ident($fd:ident $(, $arg:ident: $type:ty)*) => |$process:ident| $own:expr;)*) => {$(
         #[unsafe(no_mangle)]
-        extern "C" fn $name($fd: u32 $(, $arg: $type)*) -> Answer {
+        pub extern "C" fn $name($fd: u32 $(, $arg: $type)*) -> Answer {
             let $process = process();
             match $process.target($fd) {
                 Ok(Target::Host(host)) => hostdir::$name(host $(, $arg)*),
@@ -184,7 +184,7 @@ fn write_elsewhere(fd: u32, at: u32, count: u32, out: u32) -> Result<Answer, Err
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn fd_pread(fd: u32, at: u32, count: u32, offset: u64, out: u32) -> Answer {
+pub extern "C" fn fd_pread(fd: u32, at: u32, count: u32, offset: u64, out: u32) -> Answer {
     match process().fd_pread(&mut Program, fd, &iovs(at, count), offset) {
         Ok(read) => stored(read, out),
         Err(errno) => elsewhere(fd, errno, move |host| hostdir::fd_pread(host, at, count, offset, out)),
@@ -241,7 +241,7 @@ fn close_target(target: Target) -> Answer {
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn fd_fdstat_get(fd: u32, out: u32) -> Answer {
+pub extern "C" fn fd_fdstat_get(fd: u32, out: u32) -> Answer {
     let process = process();
     answer(process.target(fd).and_then(|target| match target {
         Target::Stream(StreamId(stream)) if stream < STANDARD_STREAMS => Ok(wasi::fd_fdstat_get(stream, out)),
@@ -267,7 +267,7 @@ extern "C" fn fd_fdstat_set_flags(fd: u32, flags: u32) -> Answer {
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn fd_filestat_get(fd: u32, out: u32) -> Answer {
+pub extern "C" fn fd_filestat_get(fd: u32, out: u32) -> Answer {
     let process = process();
     answer(process.target(fd).and_then(|target| match target {
         Target::Stream(StreamId(stream)) if stream < STANDARD_STREAMS => Ok(wasi::fd_filestat_get(stream, out)),
@@ -296,7 +296,7 @@ extern "C" fn fd_prestat_dir_name(fd: u32, at: u32, len: u32) -> Answer {
 
 #[unsafe(no_mangle)]
 #[allow(clippy::too_many_arguments, reason = "WASI's signature")]
-extern "C" fn path_open(
+pub extern "C" fn path_open(
     fd: u32,
     lookup: u32,
     at: u32,

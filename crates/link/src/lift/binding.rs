@@ -1,10 +1,10 @@
 //! The binding file: how a program's world maps to the type of a function. TOML, small, and checked against the type.
 
 use super::LiftError;
-use super::world::Signature;
+use super::world::{self, Signature, holds_stream};
 use serde::Deserialize;
 use std::collections::BTreeMap;
-use weir_vfs::lift::{Arguments, Function, Input, Origin, Output, Part, Place, Type};
+use weir_vfs::lift::{Arguments, Early, Function, Input, Origin, Output, Part, Place, Type};
 
 /// A binding as it is written.
 #[derive(Clone, Debug, Deserialize)]
@@ -86,45 +86,52 @@ impl Binding {
         let names = Names { signature };
         let mut outputs = self.outputs(&names)?;
         let mut inputs = Vec::new();
+        let mut streams = Vec::new();
         for (path, value) in &self.files {
             let (inside, directory) = inside(path)?;
-            match names.result_field(value)? {
-                Some(field) => {
+            match names.part(value)? {
+                Some(part) => {
                     let from = if directory { Origin::Directory(inside) } else { Origin::File(inside) };
-                    outputs.push((format!("file {path:?}"), Output { from, field }));
+                    outputs.push(Bound { at: format!("file {path:?}"), from, part });
                 }
                 None => {
                     let (place, ty) = names.place(value)?;
                     names.check_contents(path, value, ty, directory)?;
+                    streams.extend(holds_stream(&ty.ty).then_some(place[0]));
                     inputs.push(Input { path: inside, place, directory });
                 }
             }
         }
-        names.check_outputs(&outputs)?;
         let env = self.env.iter().map(|(name, value)| Ok((name.clone(), names.parts(value, false)?)));
         let stdin = match &self.stdin {
             Some(value) => {
                 let (place, ty) = names.place(value)?;
                 names.check_contents("stdin", value, ty, false)?;
+                streams.extend(holds_stream(&ty.ty).then_some(place[0]));
                 Some(place)
             }
             None => None,
         };
+        names.check_streams(&streams)?;
+        let early = names.early(&mut outputs)?;
+        let outputs = names.outputs(outputs)?;
         Ok(Function {
             params: signature.params.iter().map(|(_, param)| param.ty.clone()).collect(),
             spilled: signature.spilled,
             result: signature.result.ty.clone(),
+            early,
+            given_in_memory: signature.flow.as_ref().is_some_and(|(_, in_memory)| *in_memory),
             args: names.words(&self.argv, false)?,
             env: env.collect::<Result<_, LiftError>>()?,
             inputs,
             scratch: self.scratch.iter().map(|path| Ok(inside(path)?.0)).collect::<Result<_, LiftError>>()?,
             stdin,
-            outputs: outputs.into_iter().map(|(_, output)| output).collect(),
+            outputs,
             exit_codes: self.exit_codes.clone(),
         })
     }
 
-    fn outputs(&self, names: &Names<'_>) -> Result<Vec<(String, Output)>, LiftError> {
+    fn outputs(&self, names: &Names<'_>) -> Result<Vec<Bound>, LiftError> {
         let streams = [
             ("stdout", &self.stdout, Origin::Stdout),
             ("stderr", &self.stderr, Origin::Stderr),
@@ -133,13 +140,30 @@ impl Binding {
         let mut outputs = Vec::new();
         for (key, value, from) in streams {
             let Some(value) = value else { continue };
-            let field = names.result_field(value)?.ok_or_else(|| {
+            let part = names.part(value)?.ok_or_else(|| {
                 LiftError::new(format!("{key} = {value:?}: what the program writes is \"result\" or \"result.NAME\""))
             })?;
-            outputs.push((key.to_owned(), Output { from, field }));
+            outputs.push(Bound { at: key.to_owned(), from, part });
         }
         Ok(outputs)
     }
+}
+
+/// What the program writes, bound to a part of the result.
+struct Bound {
+    /// Where the binding says so.
+    at: String,
+    from: Origin,
+    part: Target,
+}
+
+/// A part of the result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Target {
+    /// All of what is given at the end, or a field of it.
+    Result(Option<u32>),
+    /// A stream, by its place among what is given at once.
+    Stream(u32),
 }
 
 /// A path of the binding from the root, and whether it is a directory.
@@ -194,25 +218,83 @@ impl Names<'_> {
         Ok((place, named))
     }
 
-    /// Which field of the result a word means: `Some(None)` for a result of one part, `None` if it means no result.
-    fn result_field(&self, word: &str) -> Result<Option<Option<u32>>, LiftError> {
+    /// Which part of the result a word means; `None` if it means no result.
+    fn part(&self, word: &str) -> Result<Option<Target>, LiftError> {
         if word == "result" {
-            return Ok(Some(None));
+            return Ok(Some(Target::Result(None)));
         }
         let Some(name) = word.strip_prefix("result.") else { return Ok(None) };
+        let early = &self.signature.early;
+        let known = |names: Vec<&str>| {
+            let wit = if early.is_empty() { &self.signature.result.wit } else { &self.signature.wit };
+            LiftError::new(format!("the result `{wit}` has no part {name:?}; there are: {}", names.join(", ")))
+        };
+        let name = if early.is_empty() {
+            name
+        } else {
+            let (first, rest) = name.split_once('.').map_or((name, None), |(first, rest)| (first, Some(rest)));
+            let at = early.iter().position(|(found, _)| found == first);
+            let at = at.ok_or_else(|| known(early.iter().map(|(name, _)| name.as_str()).collect()))?;
+            match (early[at].1, rest) {
+                (world::Early::Stream, None) => return Ok(Some(Target::Stream(at as u32))),
+                (world::Early::Stream, Some(_)) => return Err(known(vec![first])),
+                (world::Early::Future, None) => return Ok(Some(Target::Result(None))),
+                (world::Early::Future, Some(rest)) => rest,
+            }
+        };
         let fields = &self.signature.result.fields;
         match fields.iter().position(|(field, _)| field == name) {
-            Some(number) => Ok(Some(Some(number as u32))),
-            None => {
-                let names: Vec<&str> = fields.iter().map(|(name, _)| name.as_str()).collect();
-                let what = format!(
-                    "the result `{}` has no part {name:?}; there are: {}",
-                    self.signature.result.wit,
-                    names.join(", ")
-                );
-                Err(LiftError::new(what))
+            Some(number) => Ok(Some(Target::Result(Some(number as u32)))),
+            None => Err(known(fields.iter().map(|(name, _)| name.as_str()).collect())),
+        }
+    }
+
+    /// Every stream is read by one file or stdin, and is a parameter by itself.
+    fn check_streams(&self, read: &[u32]) -> Result<(), LiftError> {
+        for (at, (name, param)) in self.signature.params.iter().enumerate() {
+            if !holds_stream(&param.ty) {
+                continue;
+            }
+            if *without_option(&param.ty) != Type::Stream {
+                let what = format!("{name:?} is `{}`: a stream is a parameter by itself, or an option", param.wit);
+                return Err(LiftError::new(what));
+            }
+            match read.iter().filter(|read| **read as usize == at).count() {
+                1 => {}
+                0 => {
+                    return Err(LiftError::new(format!(
+                        "nothing reads the stream {name:?}: bind stdin or a file to it"
+                    )));
+                }
+                _ => return Err(LiftError::new(format!("the stream {name:?} is bound twice, and can be read once"))),
             }
         }
+        Ok(())
+    }
+
+    /// Takes what is given at once out of what is bound.
+    fn early(&self, outputs: &mut Vec<Bound>) -> Result<Vec<Early>, LiftError> {
+        let mut all = Vec::new();
+        for (at, (name, kind)) in self.signature.early.iter().enumerate() {
+            if *kind == world::Early::Future {
+                all.push(Early::Result);
+                continue;
+            }
+            let mut of_it = outputs.extract_if(.., |output| output.part == Target::Stream(at as u32));
+            let (bound, second) = (of_it.next(), of_it.next());
+            let bound = bound.ok_or_else(|| {
+                LiftError::new(format!("nothing is the stream {name:?}: bind stdout or a file to \"result.{name}\""))
+            })?;
+            if let Some(second) = second {
+                let what = format!("{} is a part of the result that something else is, too", second.at);
+                return Err(LiftError::new(what));
+            }
+            if matches!(bound.from, Origin::Directory(_) | Origin::ExitCode) {
+                return Err(LiftError::new(format!("{}: the result is `stream<u8>`, which this is not", bound.at)));
+            }
+            all.push(Early::Flow(bound.from));
+        }
+        Ok(all)
     }
 
     /// What is put into a file is text or bytes, and into a directory a list of names with those.
@@ -221,7 +303,7 @@ impl Names<'_> {
         let (right, wanted) = if directory {
             (is_files(ty), "list<tuple<string, list<u8>>>")
         } else {
-            (*ty == Type::Text || ty.is_bytes(), "string or list<u8>")
+            (matches!(ty, Type::Text | Type::Stream) || ty.is_bytes(), "string or list<u8>")
         };
         if right {
             return Ok(());
@@ -230,6 +312,14 @@ impl Names<'_> {
     }
 
     /// Every part of the result comes from one place, whose bytes it can hold.
+    fn outputs(&self, bound: Vec<Bound>) -> Result<Vec<Output>, LiftError> {
+        let field = |part| if let Target::Result(field) = part { field } else { None };
+        let outputs: Vec<(String, Output)> =
+            bound.into_iter().map(|bound| (bound.at, Output { from: bound.from, field: field(bound.part) })).collect();
+        self.check_outputs(&outputs)?;
+        Ok(outputs.into_iter().map(|(_, output)| output).collect())
+    }
+
     fn check_outputs(&self, outputs: &[(String, Output)]) -> Result<(), LiftError> {
         let result = &self.signature.result;
         let several = matches!(result.ty, Type::Record(_));

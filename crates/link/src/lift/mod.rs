@@ -103,8 +103,10 @@ pub fn lift(program: &[u8], binding: &Binding) -> Result<Lifted, LiftError> {
     let segment = carried.with_record(&function.encode());
     crate::link::check_header(&carried.program)?;
     Validator::new_with_features(WasmFeatures::all()).validate_all(&carried.program).map_err(LinkError::parse)?;
-    let name = format!("{INTERFACE}#{}", signature.name);
-    let lift = Lift { name: &name, params: &signature.core, pinned: binding.pinned };
+    let flow = signature.flow.as_ref().map(|(flow, _)| flow);
+    let kind = if flow.is_some() { "[async-lift]" } else { "" };
+    let name = format!("{kind}{INTERFACE}#{}", signature.name);
+    let lift = Lift { name: &name, params: &signature.core, pinned: binding.pinned, flow };
     let carry = Carry { segment: &segment, codec: carried.codec, entry: false, lift: Some(lift) };
     let options = LinkOptions {
         host_dirs: false,
@@ -115,7 +117,8 @@ pub fn lift(program: &[u8], binding: &Binding) -> Result<Lifted, LiftError> {
         exit: Exit::Unwind,
     };
     let linked = link_carrying(&carried.program, LIFT_SHIM, &options, Some(carry))?;
-    let mut imports: Vec<String> = linked.report.remaining.iter().map(|import| import.module.clone()).collect();
+    let of_wasi = linked.report.remaining.iter().map(|import| &import.module).filter(|name| name.starts_with("wasi:"));
+    let mut imports: Vec<String> = of_wasi.cloned().collect();
     imports.sort();
     imports.dedup();
     if let Some(foreign) = linked.report.remaining.iter().find(|import| import.by_program) {

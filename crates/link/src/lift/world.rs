@@ -2,10 +2,12 @@
 
 use super::LiftError;
 use super::binding::{Binding, Named};
+use crate::link::Flow;
+use std::collections::BTreeMap;
 use wasm_encoder::ValType;
 use weir_vfs::lift::{Case, Type};
 use wit_parser::abi::{AbiVariant, WasmType};
-use wit_parser::{Handle, Resolve, TypeDefKind, WorldId};
+use wit_parser::{Handle, InterfaceId, Mangling, Resolve, TypeDefKind, WorldId, WorldKey};
 
 /// The interface that a lifted program exports.
 pub const INTERFACE: &str = "weir:lifted/api";
@@ -46,12 +48,23 @@ pub(super) struct Signature {
     /// As it is written.
     pub wit: String,
     pub params: Vec<(String, Named)>,
-    /// What it gives if it does not fail.
+    /// What it gives if it does not fail; a record of no fields for nothing.
     pub result: Named,
+    /// What it gives before the program runs: streams, and where nothing is said of a stream the future of the result.
+    pub early: Vec<(String, Early)>,
     /// Core values of the parameters.
     pub core: Vec<ValType>,
     /// Whether they are one address.
     pub spilled: bool,
+    /// What an asynchronous function needs, and whether it gives its core values as one address.
+    pub flow: Option<(Flow, bool)>,
+}
+
+/// A part of what a function gives at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Early {
+    Stream,
+    Future,
 }
 
 /// The world of a binding that imports these interfaces.
@@ -75,8 +88,9 @@ pub(super) fn world(binding: &Binding, imports: &[String]) -> Result<(Resolve, W
 pub(super) fn signature(binding: &Binding) -> Result<Signature, LiftError> {
     let (resolve, _) = world(binding, &[])?;
     let interfaces = resolve.interfaces.iter().filter(|(_, interface)| interface.name.as_deref() == Some("api"));
-    let functions: Vec<_> = interfaces.flat_map(|(_, interface)| interface.functions.values()).collect();
-    let [function] = functions[..] else {
+    let functions: Vec<_> =
+        interfaces.flat_map(|(id, interface)| interface.functions.values().map(move |found| (id, found))).collect();
+    let [(interface, function)] = functions[..] else {
         return Err(LiftError::new("`export` is one function: `name: func(...) -> result<..., failure>`"));
     };
     let wit = binding.export.trim().to_owned();
@@ -85,26 +99,88 @@ pub(super) fn signature(binding: &Binding) -> Result<Signature, LiftError> {
     for param in &function.params {
         params.push((param.name.clone(), describe.named(&param.ty)?));
     }
-    let result = function.result.as_ref().and_then(|ty| describe.ok_of(ty)).ok_or_else(|| {
+    let asynchronous = function.kind.is_async();
+    let early = function.result.as_ref().map_or(Ok(None), |ty| describe.early(ty))?;
+    if !asynchronous && (early.is_some() || params.iter().any(|(_, param)| holds_stream(&param.ty))) {
+        let what = format!("`{wit}` has streams, whose bytes flow while it runs: write `async func`");
+        return Err(LiftError::new(what));
+    }
+    let (early, result) = early.map_or((Vec::new(), function.result), |(early, result)| (early, Some(result)));
+    let result = result.as_ref().map_or(Ok(None), |ty| describe.ok_of(ty))?.ok_or_else(|| {
+        let streams = if asynchronous { ", or a tuple or record of streams and the `future` of that" } else { "" };
         LiftError::new(format!(
-            "`{wit}` gives no `result<..., failure>`: a program can always fail, so it has to say so"
+            "`{wit}` gives no `result<..., failure>`{streams}: a program can always fail, so it has to say so"
         ))
     })?;
-    let core = resolve.wasm_signature(AbiVariant::GuestExport, function);
+    let variant = if asynchronous { AbiVariant::GuestExportAsync } else { AbiVariant::GuestExport };
+    let core = resolve.wasm_signature(variant, function);
+    Ok(Signature {
+        name: function.name.clone(),
+        wit,
+        params,
+        result,
+        early,
+        core: values(&core.params),
+        spilled: core.indirect_params,
+        flow: asynchronous.then(|| flow(&resolve, interface, function)),
+    })
+}
+
+fn values(types: &[WasmType]) -> Vec<ValType> {
     let value = |ty: &WasmType| match ty {
         WasmType::I64 | WasmType::PointerOrI64 => ValType::I64,
         WasmType::F32 => ValType::F32,
         WasmType::F64 => ValType::F64,
         _ => ValType::I32,
     };
-    Ok(Signature {
-        name: function.name.clone(),
-        wit,
-        params,
-        result: describe.named(&result)?,
-        core: core.params.iter().map(value).collect(),
-        spilled: core.indirect_params,
-    })
+    types.iter().map(value).collect()
+}
+
+/// Whether a stream is somewhere in a type.
+pub(super) fn holds_stream(ty: &Type) -> bool {
+    match ty {
+        Type::Stream => true,
+        Type::List(item) => holds_stream(item),
+        Type::Record(fields) => fields.iter().any(holds_stream),
+        Type::Variant(cases) => cases.iter().filter_map(|case| case.ty.as_ref()).any(holds_stream),
+        _ => false,
+    }
+}
+
+/// The imports of an asynchronous function. All streams are of bytes, so that one of them names the type of all.
+fn flow(resolve: &Resolve, interface: InterfaceId, function: &wit_parser::Function) -> (Flow, bool) {
+    let key = WorldKey::Interface(interface);
+    let (module, task_return, core) = function.task_return_import(resolve, Some(&key), Mangling::Legacy);
+    let mut imports = BTreeMap::new();
+    let mut add = |name: &'static str, module: &str, import: String| {
+        imports.insert(name, (module.to_owned(), import));
+    };
+    let (name, found) = (&function.name, function.find_futures_and_streams(resolve));
+    let number =
+        |stream: bool| found.iter().position(|id| matches!(resolve.types[*id].kind, TypeDefKind::Stream(_)) == stream);
+    if let Some(stream) = number(true) {
+        add("stream_new", &module, format!("[stream-new-{stream}]{name}"));
+        add("stream_read", &module, format!("[async-lower][stream-read-{stream}]{name}"));
+        add("stream_write", &module, format!("[async-lower][stream-write-{stream}]{name}"));
+        add("stream_drop_readable", &module, format!("[stream-drop-readable-{stream}]{name}"));
+        add("stream_drop_writable", &module, format!("[stream-drop-writable-{stream}]{name}"));
+    }
+    if let Some(future) = number(false) {
+        add("future_new", &module, format!("[future-new-{future}]{name}"));
+        add("future_write", &module, format!("[async-lower][future-write-{future}]{name}"));
+        add("future_drop_writable", &module, format!("[future-drop-writable-{future}]{name}"));
+    }
+    for (name, import) in [
+        ("set_new", "[waitable-set-new]"),
+        ("set_wait", "[waitable-set-wait]"),
+        ("set_drop", "[waitable-set-drop]"),
+        ("join", "[waitable-join]"),
+    ] {
+        add(name, "$root", import.to_owned());
+    }
+    add("task_return", &module, task_return);
+    let callback = format!("[callback][async-lift]{INTERFACE}#{name}");
+    (Flow { callback, imports, given: values(&core.params) }, core.indirect_params)
 }
 
 struct Describe<'r> {
@@ -112,15 +188,55 @@ struct Describe<'r> {
 }
 
 impl Describe<'_> {
-    /// What a `result<T, failure>` gives.
-    fn ok_of(&self, ty: &wit_parser::Type) -> Option<wit_parser::Type> {
-        let wit_parser::Type::Id(id) = ty else { return None };
+    /// What a `result<T, failure>` gives: for `_` a record of no fields.
+    fn ok_of(&self, ty: &wit_parser::Type) -> Result<Option<Named>, LiftError> {
+        let wit_parser::Type::Id(id) = ty else { return Ok(None) };
         match &self.resolve.types[*id].kind {
             TypeDefKind::Result(result) => {
-                let wit_parser::Type::Id(failure) = result.err? else { return None };
-                (self.resolve.types[failure].name.as_deref() == Some("failure")).then_some(result.ok?)
+                let Some(wit_parser::Type::Id(failure)) = result.err else { return Ok(None) };
+                if self.resolve.types[failure].name.as_deref() != Some("failure") {
+                    return Ok(None);
+                }
+                let nothing = Named { ty: Type::Record(Vec::new()), fields: Vec::new(), wit: "_".into() };
+                result.ok.as_ref().map_or(Ok(nothing), |ty| self.named(ty)).map(Some)
             }
             TypeDefKind::Type(other) => self.ok_of(other),
+            _ => Ok(None),
+        }
+    }
+
+    /// Streams and the future of a `result`, where a tuple or record is those, and the type in the future.
+    #[allow(clippy::type_complexity, reason = "names and kinds, and a type")]
+    fn early(&self, ty: &wit_parser::Type) -> Result<Option<(Vec<(String, Early)>, wit_parser::Type)>, LiftError> {
+        let wit_parser::Type::Id(id) = ty else { return Ok(None) };
+        let fields: Vec<(String, wit_parser::Type)> = match &self.resolve.types[*id].kind {
+            TypeDefKind::Type(other) => return self.early(other),
+            TypeDefKind::Record(record) => record.fields.iter().map(|field| (field.name.clone(), field.ty)).collect(),
+            TypeDefKind::Tuple(tuple) => tuple.types.iter().enumerate().map(|(at, ty)| (at.to_string(), *ty)).collect(),
+            _ => return Ok(None),
+        };
+        let (mut all, mut results) = (Vec::new(), Vec::new());
+        for (name, ty) in fields {
+            match self.future_of(&ty) {
+                Some(inside) => {
+                    results.push(inside);
+                    all.push((name, Early::Future));
+                }
+                None if self.named(&ty)?.ty == Type::Stream => all.push((name, Early::Stream)),
+                None => return Ok(None),
+            }
+        }
+        match results[..] {
+            [result] => Ok(Some((all, result))),
+            _ => Ok(None),
+        }
+    }
+
+    fn future_of(&self, ty: &wit_parser::Type) -> Option<wit_parser::Type> {
+        let wit_parser::Type::Id(id) = ty else { return None };
+        match &self.resolve.types[*id].kind {
+            TypeDefKind::Type(other) => self.future_of(other),
+            TypeDefKind::Future(inside) => *inside,
             _ => None,
         }
     }
@@ -194,6 +310,8 @@ impl Describe<'_> {
             TypeDefKind::Flags(flags) => {
                 plain(Type::Flags(flags.flags.iter().map(|flag| flag.name.clone()).collect()), "flags".into())
             }
+            TypeDefKind::Stream(Some(wit_parser::Type::U8)) => plain(Type::Stream, "stream<u8>".into()),
+            TypeDefKind::Stream(_) => Err(LiftError::new("a stream of a lifted function is `stream<u8>`")),
             other => Err(LiftError::new(format!("`{}` cannot be a value of a lifted function", kind(other)))),
         }
     }
@@ -208,7 +326,6 @@ fn kind(kind: &TypeDefKind) -> &'static str {
     match kind {
         TypeDefKind::Resource | TypeDefKind::Handle(Handle::Own(_) | Handle::Borrow(_)) => "resource",
         TypeDefKind::Future(_) => "future",
-        TypeDefKind::Stream(_) => "stream",
         TypeDefKind::Map(..) => "map",
         _ => "this type",
     }

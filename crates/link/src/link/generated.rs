@@ -11,6 +11,9 @@ use wasmparser::ValType as ParsedType;
 /// The exit code's value while the program has not exited. Codes are 32 bits wide, so none is -1.
 pub(crate) const NOT_EXITED: i64 = -1;
 
+/// What an asynchronous function answers the component model when it is over.
+const EXIT: i32 = 0;
+
 /// A function that linking adds.
 #[derive(Clone, Debug)]
 pub(crate) enum Generated {
@@ -23,6 +26,10 @@ pub(crate) enum Generated {
     Entry { function: u32, ty: u32, name: String },
     /// The function that a lifted program is called by: leaves the parameters where the shim finds them.
     Lifted,
+    /// What the component model calls back. A call is over when its function returns, so it has nothing to do.
+    Callback,
+    /// Gives the result of an asynchronous function, from where the shim has left it.
+    Give,
     /// Stands for an import of the shim that answers an error, where its address is taken.
     Stub { import: u32 },
 }
@@ -37,6 +44,8 @@ impl Generated {
                 let params = plan.lift().map_or(&[][..], |lift| lift.params);
                 Ok(plan.types.intern(&Signature::new(params, &[ValType::I32])))
             }
+            Generated::Callback => Ok(plan.types.intern(&Signature::new(&[ValType::I32; 3], &[ValType::I32]))),
+            Generated::Give => Ok(plan.types.intern(&Signature::new(&[], &[]))),
             Generated::Stub { import } => {
                 let shim = plan.shim.as_ref().ok_or_else(|| LinkError::shim("a stub without a shim"))?;
                 let signature = shim.signature(*import)?;
@@ -57,6 +66,8 @@ impl Generated {
             Generated::Call { import, .. } => format!("weir:adapter {}", used(*import)),
             Generated::Entry { name, .. } => format!("weir:entry {name}"),
             Generated::Lifted => "weir:lifted".into(),
+            Generated::Callback => "weir:callback".into(),
+            Generated::Give => "weir:give".into(),
             Generated::Stub { .. } => "weir:stub".into(),
         }
     }
@@ -68,6 +79,12 @@ impl Generated {
             Generated::Call { import, .. } => call(plan, *import),
             Generated::Entry { function, .. } => entry(plan, *function),
             Generated::Lifted => lifted(plan),
+            Generated::Callback => {
+                let mut function = Function::new([]);
+                function.instructions().i32_const(EXIT).end();
+                Ok(function)
+            }
+            Generated::Give => give(plan),
             Generated::Stub { import } => stub(plan, *import),
         }
     }
@@ -92,7 +109,33 @@ fn lifted(plan: &Plan<'_>) -> Result<Function, LinkError> {
         };
         code.i64_store(MemArg { offset: at as u64 * 8, align: 3, memory_index: memory });
     }
-    code.call(plan.shim_export("lift:call")?).end();
+    if plan.flow().is_some() {
+        code.call(plan.shim_export("flow:call")?).drop().i32_const(EXIT).end();
+    } else {
+        code.call(plan.shim_export("lift:call")?).end();
+    }
+    Ok(function)
+}
+
+fn give(plan: &Plan<'_>) -> Result<Function, LinkError> {
+    let (Some(flow), Some(memory)) = (plan.flow(), plan.report.shim_memory) else {
+        return Err(LinkError::shim("nothing is lifted"));
+    };
+    let task_return = plan.task_return.ok_or_else(|| LinkError::shim("nothing gives the result"))?;
+    let mut function = Function::new([(1, ValType::I32)]);
+    let mut code = function.instructions();
+    code.call(plan.shim_export("flow:slots")?).local_set(0);
+    for (at, value) in flow.given.iter().enumerate() {
+        let offset = at as u64 * 8;
+        code.local_get(0);
+        match value {
+            ValType::I64 => code.i64_load(MemArg { offset, align: 3, memory_index: memory }),
+            ValType::F32 => code.f32_load(MemArg { offset, align: 2, memory_index: memory }),
+            ValType::F64 => code.f64_load(MemArg { offset, align: 3, memory_index: memory }),
+            _ => code.i32_load(MemArg { offset, align: 2, memory_index: memory }),
+        };
+    }
+    code.call(task_return).end();
     Ok(function)
 }
 

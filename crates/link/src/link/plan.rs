@@ -13,7 +13,7 @@ use crate::code::FunctionMap;
 use crate::error::{LinkError, LinkErrorKind, MemoryProblem};
 use crate::module::{Module, signature_of};
 use crate::p1::{self, P1Function, Signature};
-use crate::{CODEC, EXIT_GLOBAL, HOST_DIRECTORIES, LIFT, MEMORY_EXPORT, PACK, PROGRAM, WEIR};
+use crate::{CODEC, EXIT_GLOBAL, FLOW, HOST_DIRECTORIES, LIFT, MEMORY_EXPORT, PACK, PROGRAM, WEIR};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use wasm_encoder::{Instruction, MemArg, ValType};
 use wasmparser::{ExternalKind, TypeRef};
@@ -68,6 +68,8 @@ pub(crate) enum Callee {
     Own(u32),
     /// What starts the program, in the part of the shim that lifts it.
     Start,
+    /// What gives the result of an asynchronous function.
+    Give,
 }
 
 /// What a pack carries beside program and shim.
@@ -92,10 +94,27 @@ pub(crate) struct Lift<'a> {
     pub params: &'a [ValType],
     /// Clock and randomness are constants, and nothing is imported.
     pub pinned: bool,
+    /// What an asynchronous function needs.
+    pub flow: Option<&'a Flow>,
+}
+
+/// How an asynchronous function speaks with its caller.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Flow {
+    /// The name of the core function that the component model calls back.
+    pub callback: String,
+    /// What stands behind each function of `weir:flow` that the function's type makes possible: module and name.
+    pub imports: BTreeMap<&'static str, (String, String)>,
+    /// The core values that are given by `task_return`.
+    pub given: Vec<ValType>,
 }
 
 /// The functions of the shim that a lifted program's function begins with.
 const LIFT_ROOTS: [&str; 3] = ["lift:slots", "lift:call", "lift:realloc"];
+/// The same of an asynchronous one.
+const FLOW_ROOTS: [&str; 4] = ["lift:slots", "flow:call", "flow:slots", "lift:realloc"];
+/// What the shim asks itself besides where streams are files.
+const FLOW_INSIDE: [&str; 2] = ["stream_read", "stream_write"];
 /// What the shim asks of a host, and of itself in a lifted program.
 const LIFT_INSIDE: [&str; 7] =
     ["blob_read", "fd_read", "fd_write", "fd_fdstat_get", "fd_fdstat_set_flags", "fd_filestat_get", "poll_oneoff"];
@@ -162,6 +181,10 @@ pub(crate) struct Plan<'a> {
     pub exit_function: Option<u32>,
     /// The function that a lifted program is called by.
     lifted: Option<u32>,
+    /// What the component model calls back.
+    callback: Option<u32>,
+    /// The import by which an asynchronous function gives what it gives.
+    pub task_return: Option<u32>,
     /// Whether the program imports the clock.
     asks_for_time: bool,
     pub report: LinkReport,
@@ -174,7 +197,7 @@ pub(crate) type P1Imports = Vec<Option<(u32, &'static P1Function, bool)>>;
 pub(crate) fn p1_imports(program: &Module<'_>) -> Result<P1Imports, LinkError> {
     for (offset, import) in &program.imports {
         let (module, name) = (import.module.to_owned(), import.name.to_owned());
-        if [WEIR, PROGRAM, PACK, CODEC, LIFT, HOST_DIRECTORIES].contains(&import.module) {
+        if [WEIR, PROGRAM, PACK, CODEC, LIFT, FLOW, HOST_DIRECTORIES].contains(&import.module) {
             return Err(LinkError::at(LinkErrorKind::ReservedModule { module, name }, *offset));
         }
         if p1::is_p1(import.module) && !matches!(import.ty, TypeRef::Func(_) | TypeRef::FuncExact(_)) {
@@ -236,6 +259,8 @@ impl<'a> Plan<'a> {
             shim_types: BTreeMap::new(),
             exit_function: None,
             lifted: None,
+            callback: None,
+            task_return: None,
             asks_for_time: p1.iter().flatten().any(|(_, function, _)| function.name == CLOCK),
             report: LinkReport { program_bytes: program.bytes.len() as u64, changed: true, ..LinkReport::default() },
             program,
@@ -255,6 +280,17 @@ impl<'a> Plan<'a> {
     /// How the program is lifted, if it is.
     pub fn lift(&self) -> Option<Lift<'a>> {
         self.carry.and_then(|carry| carry.lift)
+    }
+
+    /// What an asynchronous function needs, if the program becomes one.
+    pub fn flow(&self) -> Option<&'a Flow> {
+        self.lift().and_then(|lift| lift.flow)
+    }
+
+    /// The function of the shim that answers what it would ask a host.
+    fn answered_by(flow: bool, shim: &Shim<'_>, name: &str) -> Option<u32> {
+        let own = |kind: &str| shim.exports.get(format!("{kind}:{name}").as_str()).copied();
+        flow.then(|| own("flow")).flatten().or_else(|| own("lift"))
     }
 
     fn check_memory(&mut self) -> Result<(), LinkError> {
@@ -308,7 +344,8 @@ impl<'a> Plan<'a> {
             let entry = self.carry.is_some_and(|carry| carry.entry);
             let added = if entry { exported(&format!("entry:{}", function.name)) } else { None };
             let inside = || self.lift().and_then(|_| exported(&format!("lift:{}", function.name)));
-            self.uses.push(match added.or(old).or_else(|| exported(function.name)).or_else(inside) {
+            let of_streams = self.flow().and_then(|_| exported(&format!("stream:{}", function.name)));
+            self.uses.push(match of_streams.or(added).or(old).or_else(|| exported(function.name)).or_else(inside) {
                 Some(served) => Use::Shim { id, function: served },
                 None => Use::Host { id },
             });
@@ -318,6 +355,7 @@ impl<'a> Plan<'a> {
 
     /// Finds the part of the shim that is reachable from what the program imports.
     fn mark_needed(&mut self) -> Result<(), LinkError> {
+        let flow = self.flow().is_some();
         let Some(shim) = &mut self.shim else { return Ok(()) };
         let mut roots = BTreeSet::new();
         for used in &self.uses {
@@ -335,10 +373,12 @@ impl<'a> Plan<'a> {
         }
         roots.extend(codec_of(shim, self.carry)?);
         if self.carry.is_some_and(|carry| carry.lift.is_some()) {
-            let inside = LIFT_INSIDE.into_iter().chain(self.asks_for_time.then_some(CLOCK));
-            for name in LIFT_ROOTS.into_iter().map(String::from).chain(inside.map(|name| format!("lift:{name}"))) {
-                let function = shim.exports.get(name.as_str());
-                roots.insert(*function.ok_or_else(|| LinkError::shim(format!("it does not export `{name}`")))?);
+            let begin: &[&str] = if flow { &FLOW_ROOTS } else { &LIFT_ROOTS };
+            let streams: &[&str] = if flow { &FLOW_INSIDE } else { &[] };
+            let inside = LIFT_INSIDE.iter().chain(streams).copied().chain(self.asks_for_time.then_some(CLOCK));
+            let found = begin.iter().map(|name| (*name, shim.exports.get(*name).copied()));
+            for (name, function) in found.chain(inside.map(|name| (name, Self::answered_by(flow, shim, name)))) {
+                roots.insert(function.ok_or_else(|| LinkError::shim(format!("it does not export `{name}`")))?);
             }
         }
         shim.need(roots)?;
@@ -432,6 +472,7 @@ impl<'a> Plan<'a> {
                     None => Callee::Inline { instructions: stub(&signature, 0)?, function: None },
                 },
                 LIFT => self.lift_access(import.name, &signature)?,
+                FLOW => self.flow_access(import.name, &signature)?,
                 p1::SNAPSHOT | WEIR if self.lift().is_some() => self.inside(import.module, import.name, &signature)?,
                 wasi if wasi.starts_with("wasi:") && self.lift().is_some_and(|lift| lift.pinned) => {
                     Callee::Inline { instructions: stub(&signature, 0)?, function: None }
@@ -468,7 +509,7 @@ impl<'a> Plan<'a> {
     /// What a lifted program's shim would ask a host is answered by itself.
     fn inside(&mut self, module: &str, name: &str, signature: &Signature) -> Result<Callee, LinkError> {
         let shim = self.shim.as_ref().ok_or_else(|| LinkError::shim("nothing is lifted without a shim"))?;
-        let own = shim.exports.get(format!("lift:{name}").as_str()).copied();
+        let own = Self::answered_by(self.flow().is_some(), shim, name);
         if let Some(function) = own.filter(|function| shim.needed.functions.contains(function)) {
             return Ok(Callee::Own(function));
         }
@@ -478,6 +519,21 @@ impl<'a> Plan<'a> {
             _ => ERRNO_NOSYS,
         };
         Ok(Callee::Inline { instructions: stub(signature, errno)?, function: None })
+    }
+
+    /// The functions of `weir:flow`: imports of the component model, as far as the function's type makes them possible.
+    fn flow_access(&mut self, name: &str, signature: &Signature) -> Result<Callee, LinkError> {
+        let Some((module, import)) = self.flow().and_then(|flow| flow.imports.get(name)) else {
+            return Ok(Callee::Inline { instructions: stub(signature, 0)?, function: None });
+        };
+        if name == "task_return" {
+            let given = self.flow().map_or(&[][..], |flow| &flow.given);
+            let ty = self.types.intern(&Signature::new(given, &[]));
+            self.task_return = Some(self.add_import(module, import, ty, true));
+            return Ok(Callee::Give);
+        }
+        let ty = self.types.intern(signature);
+        Ok(Callee::Function(self.add_import(module, import, ty, true)))
     }
 
     /// The functions of `weir:lift`: starting the program, and what it exited with.
@@ -571,6 +627,9 @@ impl<'a> Plan<'a> {
         if let Some(lift) = self.lift() {
             self.types.intern(&Signature::new(lift.params, &[ValType::I32]));
             self.generated.push(Generated::Lifted);
+            if lift.flow.is_some() {
+                self.generated.extend([Generated::Callback, Generated::Give]);
+            }
         }
         Ok(())
     }
@@ -620,6 +679,7 @@ impl<'a> Plan<'a> {
                 self.shim_types.insert(*index, self.types.intern(&signature));
             }
         }
+        let mut give = None;
         let mut wrappers = BTreeMap::new();
         for (at, generated) in self.generated.iter().enumerate() {
             let index = self.generated_base + at as u32;
@@ -632,6 +692,8 @@ impl<'a> Plan<'a> {
                     self.entries.insert(*function, index);
                 }
                 Generated::Lifted => self.lifted = Some(index),
+                Generated::Callback => self.callback = Some(index),
+                Generated::Give => give = Some(index),
                 Generated::Stub { import } => {
                     if let Some(Callee::Inline { function, .. }) = self.shim_imports.get_mut(import) {
                         *function = Some(index);
@@ -654,6 +716,9 @@ impl<'a> Plan<'a> {
             let start = self.start_function()?;
             for callee in self.shim_imports.values_mut().filter(|callee| matches!(callee, Callee::Start)) {
                 *callee = Callee::Function(start);
+            }
+            for callee in self.shim_imports.values_mut().filter(|callee| matches!(callee, Callee::Give)) {
+                *callee = Callee::Function(give.ok_or_else(|| LinkError::shim("nothing gives the result"))?);
             }
         }
         Ok(())
@@ -708,6 +773,8 @@ impl<'a> Plan<'a> {
         if let (Some(lift), Some(shim), Some(lifted)) = (self.lift(), &self.shim, self.lifted) {
             let realloc = shim.exports.get("lift:realloc").and_then(|function| self.shim_functions.get(function));
             added.push((lift.name, ExternalKind::Func, lifted));
+            let callback = lift.flow.zip(self.callback);
+            added.extend(callback.map(|(flow, index)| (flow.callback.as_str(), ExternalKind::Func, index)));
             added.extend(realloc.map(|function| ("cabi_realloc", ExternalKind::Func, *function)));
             added.extend(self.report.shim_memory.map(|memory| ("memory", ExternalKind::Memory, memory)));
             return added;

@@ -177,6 +177,22 @@ impl<P: Platform> Process<P> {
         self.table.add(Descriptor::new(Slot::Host(host_fd), RIGHTS_ALL, RIGHTS_ALL))
     }
 
+    /// Lets a stream, of which `position` bytes were read, be a file from now on, with all bytes from its beginning.
+    /// Descriptors stay where they are.
+    ///
+    /// # Errors
+    /// `Noent` if no node of the tree is this stream, `Nomem` without room for the bytes.
+    pub fn stream_becomes_file(&mut self, stream: StreamId, bytes: &[u8], position: u64) -> Result<(), Errno> {
+        let node = self.vfs.stream_becomes_file(stream, bytes)?;
+        for descriptor in self.table.all_mut().filter(|known| known.slot == Slot::Stream(stream)) {
+            self.vfs.retain(node)?;
+            let rights = flags::rights_of(FileType::File, true, false, u64::MAX);
+            let flags = descriptor.flags;
+            *descriptor = Descriptor { flags, ..Descriptor::new(Slot::Tree { node, position }, rights, rights) };
+        }
+        Ok(())
+    }
+
     /// Adds a descriptor for a stream.
     pub fn add_stream(&mut self, stream: StreamId, read: bool, write: bool) -> Result<u32, Errno> {
         let rights = stream_rights(read, write);

@@ -133,6 +133,10 @@ impl Table {
         Ok(core::mem::replace(self.get_mut(to)?, moved))
     }
 
+    pub(super) fn all_mut(&mut self) -> impl Iterator<Item = &mut Descriptor> {
+        self.slots.iter_mut()
+    }
+
     pub(super) fn open_fds(&self) -> impl Iterator<Item = u32> {
         (0u32..).zip(&self.slots).filter(|(_, known)| known.slot != Slot::Free).map(|(fd, _)| fd)
     }

@@ -1,8 +1,8 @@
 //! Reading, writing and cutting regular files.
 
-use super::{Kind, NodeId, Vfs};
+use super::{Kind, Node, NodeId, Vfs};
 use crate::content::{Content, Sink, ToCaller, ToSlice};
-use crate::{Errno, Platform};
+use crate::{Errno, Platform, StreamId};
 
 /// Offsets beyond are refused: POSIX counts them in signed numbers, and so do most programs.
 const OFFSET_MAX: u64 = i64::MAX as u64;
@@ -68,6 +68,19 @@ impl<P: Platform> Vfs<P> {
     pub fn load_at(&mut self, node: NodeId, offset: u64, out: &mut [u8]) -> Result<usize, Errno> {
         let len = out.len();
         self.read_into(node, offset, &mut ToSlice(out), 0, len)
+    }
+
+    /// Lets the node of a stream be a file with these bytes; gives the node.
+    ///
+    /// # Errors
+    /// `Noent` if no node is this stream, `Nomem` without room for the bytes.
+    pub fn stream_becomes_file(&mut self, stream: StreamId, bytes: &[u8]) -> Result<NodeId, Errno> {
+        let is_it = |node: &Node| matches!(node.kind, Kind::Stream(found) if found == stream);
+        let index = self.nodes.iter().position(is_it).ok_or(Errno::Noent)?;
+        let content = self.content_of(bytes)?;
+        let node = self.nodes.get_mut(index).ok_or(Errno::Noent)?;
+        node.kind = Kind::File(content);
+        Ok(NodeId(index as u32))
     }
 
     /// Writes up to `len` bytes of the caller's memory at `offset`. Fewer only when a quota is met.

@@ -65,7 +65,7 @@ extern "C" fn blob_read(blob: u32, offset: u64, memory: u32, at: u32, len: u32) 
 }
 
 #[unsafe(export_name = "lift:fd_read")]
-extern "C" fn fd_read(fd: u32, iovs: u32, count: u32, out: u32) -> Answer {
+pub extern "C" fn fd_read(fd: u32, iovs: u32, count: u32, out: u32) -> Answer {
     if fd != STDIN {
         return BADF;
     }
@@ -84,7 +84,7 @@ extern "C" fn fd_read(fd: u32, iovs: u32, count: u32, out: u32) -> Answer {
 }
 
 #[unsafe(export_name = "lift:fd_write")]
-extern "C" fn fd_write(fd: u32, iovs: u32, count: u32, out: u32) -> Answer {
+pub extern "C" fn fd_write(fd: u32, iovs: u32, count: u32, out: u32) -> Answer {
     let state = State::get();
     let kept = match fd {
         STDOUT => &mut state.stdout,

@@ -4,6 +4,7 @@
 //! [`lift_call`]. That lays out files, arguments and stdin as the record says, starts the program, and makes the
 //! result of what it left. A program can be started once per instance: its own state is used up by that.
 
+mod flow;
 mod inside;
 mod values;
 
@@ -16,7 +17,7 @@ use alloc::vec::Vec;
 use core::cell::UnsafeCell;
 use values::{Value, from_flat, from_memory, to_memory};
 use weir_vfs::image::{BootNode, Image, NodeKind, Preopen, PreopenTarget};
-use weir_vfs::lift::{Arguments, Case, Function, Input, Origin, Part, Type};
+use weir_vfs::lift::{Arguments, Case, Early, Function, Input, Origin, Part, Type};
 use weir_vfs::{BlobId, Errno, FileType, NodeId, Times};
 
 mod linked {
@@ -35,6 +36,9 @@ const SLOTS: usize = 16;
 const STDERR_KEPT: usize = 64 << 10;
 
 static SLOT_VALUES: Single<[u64; SLOTS]> = Single(UnsafeCell::new([0; SLOTS]));
+
+/// What an asynchronous function gives.
+static RETURNED: Single<[u64; SLOTS]> = Single(UnsafeCell::new([0; SLOTS]));
 
 /// A stream that the program writes.
 struct Written {
@@ -111,18 +115,36 @@ impl Failure {
     }
 }
 
+/// What the linker has written into the module.
+fn function() -> Function {
+    match packed::entry_bytes().ok().and_then(|bytes| Function::decode(&bytes)) {
+        Some(function) => function,
+        // A damaged module.
+        None => core::arch::wasm32::unreachable(),
+    }
+}
+
 /// Calls the function with what is in the slots; gives where the result is.
 #[unsafe(export_name = "lift:call")]
 extern "C" fn lift_call() -> u32 {
-    let Some(function) = packed::entry_bytes().ok().and_then(|bytes| Function::decode(&bytes)) else {
-        // A damaged module.
-        core::arch::wasm32::unreachable()
-    };
-    let result = call(&function);
+    let function = function();
+    let result = prepare(&function).and_then(|()| run(&function));
+    let (ty, value) = outcome(&function, result);
+    match to_memory(&ty, &value) {
+        Some(at) => at,
+        None => core::arch::wasm32::unreachable(),
+    }
+}
+
+/// The `result` of a call.
+fn outcome(function: &Function, result: Result<Value, Failure>) -> (Type, Value) {
     let failure = Type::Record(alloc::vec![Type::Unsigned(4), Type::Text, Type::Text]);
-    let case = |name: &str, ty: &Type| Case { name: name.into(), ty: Some(ty.clone()) };
-    let ty = Type::Variant(alloc::vec![case("ok", &function.result), case("err", &failure)]);
+    let nothing = matches!(&function.result, Type::Record(fields) if fields.is_empty());
+    let ok = if nothing { None } else { Some(function.result.clone()) };
+    let case = |name: &str, ty: Option<Type>| Case { name: name.into(), ty };
+    let ty = Type::Variant(alloc::vec![case("ok", ok), case("err", Some(failure))]);
     let value = match result {
+        Ok(_) if nothing => Value::Variant(0, String::new(), None),
         Ok(value) => Value::Variant(0, String::new(), Some(Box::new(value))),
         Err(failure) => {
             let stderr = String::from_utf8_lossy(&State::get().stderr.bytes).into_owned();
@@ -134,19 +156,21 @@ extern "C" fn lift_call() -> u32 {
             Value::Variant(1, String::new(), Some(Box::new(Value::Record(fields.into()))))
         }
     };
-    match to_memory(&ty, &value) {
-        Some(at) => at,
-        None => core::arch::wasm32::unreachable(),
-    }
+    (ty, value)
 }
 
-fn call(function: &Function) -> Result<Value, Failure> {
+/// Makes of the parameters what the program is going to ask for.
+fn prepare(function: &Function) -> Result<(), Failure> {
     let state = State::get();
     if core::mem::replace(&mut state.used, true) {
         return Err(Failure::new("this instance was called before: make an instance for each call"));
     }
     let params = params(function).ok_or_else(|| Failure::new("the parameters are not what the function takes"))?;
-    lay_out(function, &params)?;
+    lay_out(function, &params)
+}
+
+/// Runs the program, and makes the result of what it left.
+fn run(function: &Function) -> Result<Value, Failure> {
     linked::start();
     let exit_code = u32::try_from(linked::exit_code()).unwrap_or(0);
     if exit_code != 0 && !function.exit_codes.contains(&exit_code) {
@@ -174,7 +198,6 @@ fn find<'v>(params: &'v [Value], place: &[u32]) -> Option<&'v Value> {
     params.get(*first as usize)?.at(fields)
 }
 
-/// Makes of the parameters what the program is going to ask for.
 fn lay_out(function: &Function, params: &[Value]) -> Result<(), Failure> {
     let state = State::get();
     add_arguments(&function.args, params, None, &mut state.args)?;
@@ -184,7 +207,10 @@ fn lay_out(function: &Function, params: &[Value]) -> Result<(), Failure> {
         }
     }
     if let Some(place) = &function.stdin {
-        state.stdin = find(params, place).and_then(Value::bytes).unwrap_or_default();
+        match find(params, place).and_then(Value::present) {
+            Some(Value::Handle(stream)) => flow::reads_stdin(*stream),
+            value => state.stdin = value.and_then(Value::bytes).unwrap_or_default(),
+        }
     }
     if function.outputs.iter().any(|output| output.from == Origin::Stderr) {
         state.stderr.max = usize::MAX;
@@ -194,8 +220,15 @@ fn lay_out(function: &Function, params: &[Value]) -> Result<(), Failure> {
     for input in &function.inputs {
         add_input(input, params, &mut image, &mut state.files)?;
     }
+    for (path, stream) in flow::written_files() {
+        image.nodes.push(node(path, NodeKind::Stream(stream)));
+    }
     // A program finds the directory of what it is to write.
-    let written = function.outputs.iter().filter_map(|output| match &output.from {
+    let early = function.early.iter().filter_map(|early| match early {
+        Early::Flow(from) => Some(from),
+        Early::Result => None,
+    });
+    let written = function.outputs.iter().map(|output| &output.from).chain(early).filter_map(|from| match from {
         Origin::Directory(path) => Some(path.as_str()),
         Origin::File(path) => path.rsplit_once('/').map(|(parent, _)| parent),
         _ => None,
@@ -225,6 +258,10 @@ fn add_input(
         let kind = NodeKind::File { blob: BlobId(files.len() as u32), offset: 0, size: bytes.len() as u64 };
         image.nodes.push(node(path, kind));
     };
+    if let Value::Handle(stream) = value {
+        image.nodes.push(node(&input.path, NodeKind::Stream(flow::reads_file(*stream))));
+        return Ok(());
+    }
     if !input.directory {
         file(&input.path, value.bytes().unwrap_or_default());
         return Ok(());

@@ -25,6 +25,8 @@ pub enum Value {
     /// The number of the case, its name, and what it carries.
     Variant(u32, String, Option<Box<Value>>),
     Flags(Vec<String>),
+    /// A stream or a future.
+    Handle(u32),
 }
 
 impl Value {
@@ -63,7 +65,7 @@ impl Value {
             Value::Variant(_, name, None) => name.clone(),
             Value::Variant(_, _, Some(inside)) => inside.text()?,
             Value::Flags(names) => names.join(","),
-            Value::List(_) | Value::Record(_) => return None,
+            Value::List(_) | Value::Record(_) | Value::Handle(_) => return None,
         })
     }
 
@@ -91,7 +93,7 @@ fn layout(ty: &Type) -> (usize, usize) {
     match ty {
         Type::Bool => (1, 1),
         Type::Unsigned(bytes) | Type::Signed(bytes) => (usize::from(*bytes), usize::from(*bytes)),
-        Type::F32 | Type::Char => (4, 4),
+        Type::F32 | Type::Char | Type::Stream => (4, 4),
         Type::F64 => (8, 8),
         Type::Text | Type::List(_) => (8, 4),
         Type::Record(fields) => {
@@ -227,6 +229,7 @@ fn scalar(ty: &Type, bits: u64) -> Option<Value> {
         Type::F32 => Value::F32(f32::from_bits(bits as u32)),
         Type::F64 => Value::F64(f64::from_bits(bits)),
         Type::Char => Value::Char(char::from_u32(bits as u32)?),
+        Type::Stream => Value::Handle(bits as u32),
         Type::Flags(names) => {
             let set = names.iter().enumerate().filter(|(at, _)| bits >> at & 1 == 1);
             Value::Flags(set.map(|(_, name)| name.clone()).collect())
@@ -272,6 +275,7 @@ fn put(ty: &Type, value: &Value, out: &mut [u8]) -> Option<()> {
     match (ty, value) {
         (Type::Bool, Value::Bool(value)) => word(u64::from(*value), 1),
         (Type::Unsigned(bytes), Value::Unsigned(value)) => word(*value, usize::from(*bytes)),
+        (Type::Stream, Value::Handle(handle)) => word(u64::from(*handle), 4),
         (Type::Text, Value::Text(text)) => put_list(text.as_bytes(), out),
         (ty, Value::Bytes(bytes)) if ty.is_bytes() => put_list(bytes, out),
         (Type::List(item), Value::List(items)) => {
@@ -301,6 +305,39 @@ fn put(ty: &Type, value: &Value, out: &mut [u8]) -> Option<()> {
         }
         _ => None,
     }
+}
+
+/// A value as a few core values, each in eight bytes; lists and texts are in memory of their own. Only types that a
+/// function gives at once or a result is made of.
+pub fn to_flat(ty: &Type, value: &Value, out: &mut Vec<u64>) -> Option<()> {
+    match (ty, value) {
+        (Type::Bool, Value::Bool(value)) => out.push(u64::from(*value)),
+        (Type::Unsigned(_), Value::Unsigned(value)) => out.push(*value),
+        (Type::Stream, Value::Handle(handle)) => out.push(u64::from(*handle)),
+        (Type::Text, Value::Text(text)) => out.extend([text.as_ptr() as u64, text.len() as u64]),
+        (ty, Value::Bytes(bytes)) if ty.is_bytes() => out.extend([bytes.as_ptr() as u64, bytes.len() as u64]),
+        (Type::List(_), Value::List(items)) => {
+            let mut span = [0; 8];
+            put(ty, value, &mut span)?;
+            let at = u32::from_le_bytes([span[0], span[1], span[2], span[3]]);
+            out.extend([u64::from(at), items.len() as u64]);
+        }
+        (Type::Record(fields), Value::Record(values)) => {
+            for (field, value) in fields.iter().zip(values) {
+                to_flat(field, value, out)?;
+            }
+        }
+        (Type::Variant(cases), Value::Variant(number, _, inside)) => {
+            let end = out.len() + flat(ty);
+            out.push(u64::from(*number));
+            if let (Some(ty), Some(inside)) = (&cases.get(*number as usize)?.ty, inside) {
+                to_flat(ty, inside, out)?;
+            }
+            out.resize(end, 0);
+        }
+        _ => return None,
+    }
+    Some(())
 }
 
 fn put_list(bytes: &'static [u8], out: &mut [u8]) -> Option<()> {
