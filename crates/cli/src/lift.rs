@@ -72,6 +72,9 @@ fn print_report(options: &Options, report: &LiftReport) {
         [] => println!("  imports   nothing: the function is pure"),
         imports => println!("  imports   {}", imports.join(", ")),
     }
+    if !report.denied.is_empty() {
+        println!("  denied    {}: a call of it traps", report.denied.join(", "));
+    }
     if let Some(why) = &report.once {
         println!("  an instance serves one call, as the program cannot be put back: {why}");
     }

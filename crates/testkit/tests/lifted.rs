@@ -224,6 +224,73 @@ fn arguments_of_every_kind_are_read_and_shown() {
     assert_eq!(weir_engine::wave::show(&function.call(&values).unwrap().unwrap()), "ok(\"112000100\")");
 }
 
+/// A command for WASI 0.2, as compilers make it, without its adapter: prints its first argument; with three it asks for
+/// what nobody gives, with four it fails.
+const OF_P2: &str = r#"(component (core module
+  (import "wasi:cli/environment@0.2.6" "get-arguments" (func $args (param i32)))
+  (import "wasi:cli/environment@0.2.6" "get-environment" (func $environment (param i32)))
+  (import "wasi:cli/exit@0.2.6" "exit" (func $exit (param i32)))
+  (import "wasi:random/random@0.2.6" "get-random-bytes" (func $random (param i64 i32)))
+  (import "wasi:clocks/wall-clock@0.2.6" "now" (func $now (param i32)))
+  (import "wasi:sockets/network@0.2.6" "[resource-drop]network" (func $network (param i32)))
+  (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+  (memory (export "memory") 1)
+  (global $next (mut i32) (i32.const 1024))
+  (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32)
+    (global.get $next)
+    (global.set $next (i32.and (i32.add (i32.add (global.get $next) (local.get 3)) (i32.const 7)) (i32.const -8))))
+  (func (export "_start")
+    (call $args (i32.const 0))
+    (drop (call $write (i32.const 1) (i32.add (i32.load (i32.const 0)) (i32.const 8)) (i32.const 1) (i32.const 32)))
+    (call $environment (i32.const 16))
+    (drop (call $write (i32.const 1) (i32.load (i32.const 16)) (i32.const 2) (i32.const 32)))
+    (call $random (i64.const 9) (i32.const 40))
+    (if (i32.ne (i32.load (i32.const 44)) (i32.const 9)) (then (unreachable)))
+    (call $now (i32.const 48))
+    (if (i64.ne (i64.load (i32.const 48)) (i64.const 0)) (then (unreachable)))
+    (if (i32.eq (i32.load (i32.const 4)) (i32.const 3)) (then (call $network (i32.const 1))))
+    (if (i32.eq (i32.load (i32.const 4)) (i32.const 4)) (then (call $exit (i32.const 1)))))))"#;
+
+#[test]
+fn a_command_for_wasi_0_2_is_lifted_without_its_adapter() {
+    let _alone = alone();
+    let program = Program::from_bytes("p2.wat", OF_P2.into()).unwrap();
+    let binding = "program = \"p\"\nexport = \"f: func(words: list<string>) -> result<string, failure>\"\n\
+                   argv = [\"p\", { each = \"words\", then = [\"{}\"] }]\nstdout = \"result\"\npinned = true\n\
+                   [env]\nNAME = \"value\"\n";
+    let lifted = lift(program.bytes().unwrap(), &Binding::parse(binding).unwrap()).unwrap();
+    assert_eq!(lifted.report.denied, ["wasi:sockets/network"]);
+    let program = Program::from_bytes("lifted.wasm", lifted.bytes).unwrap();
+    let kept = KeptFunction::load(&program, None, &Limits::default(), None).unwrap();
+    let mut instance = kept.instance().unwrap();
+    let mut run = |words: &[&str]| {
+        let words = Val::List(words.iter().map(|word| Val::String((*word).into())).collect());
+        instance.call(&[words]).map(|value| value.map(|value| weir_engine::wave::show(&value)).unwrap_or_default())
+    };
+    for _ in 0..3 {
+        assert_eq!(run(&["one"]).unwrap(), "ok(\"oneNAMEvalue\")");
+        assert!(run(&["a", "b", "c"]).unwrap().contains("exit code 1"));
+    }
+    assert_eq!(run(&["a", "b"]).unwrap_err().kind(), Kind::Trap);
+}
+
+#[test]
+fn components_that_are_no_such_commands_are_told_why() {
+    let binding = Binding::parse(BINDING).unwrap();
+    let of_files = r#"(component (core module
+      (import "wasi:filesystem/preopens@0.2.6" "get-directories" (func (param i32))) (func (export "_start"))))"#;
+    for (text, words) in [
+        ("(component)", "no module in it"),
+        ("(component (component))", "components in it"),
+        ("(component (core module (func (export \"f\"))))", "no module in it"),
+        (of_files, "asks for `wasi:filesystem/preopens@0.2.6.get-directories` itself"),
+    ] {
+        let program = Program::from_bytes("c.wat", text.into()).unwrap();
+        let error = lift(program.bytes().unwrap(), &binding).unwrap_err().to_string();
+        assert!(error.contains(words), "{text}: {error}");
+    }
+}
+
 proptest! {
     #[test]
     fn any_change_of_a_call_is_survived(

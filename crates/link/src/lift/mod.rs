@@ -1,12 +1,13 @@
 //! Lifting: a program that was written for files becomes a function of the component model.
 //!
-//! [`lift`] links a WASI 0.1 command with the shim as a pack is linked, lets the shim answer everything that a host
+//! [`lift`] links a command with the shim as a pack is linked, lets the shim answer everything that a host
 //! would be asked, and makes a component of it: its only export is the function, and it imports no file, argument,
 //! variable, stream or exit. Clock and randomness are imported where the program can ask for them, unless they are
 //! pinned. Nothing here runs code.
 
 mod binding;
 mod draft;
+mod main;
 mod world;
 
 pub use binding::{Binding, Word};
@@ -72,6 +73,8 @@ pub struct LiftReport {
     pub imports: Vec<String>,
     /// Why an instance of the component serves one call only; nothing if it puts itself back for each.
     pub once: Option<String>,
+    /// Interfaces of WASI 0.2 that the program asks for and a function has not: a call of those traps.
+    pub denied: Vec<String>,
     /// Whether the program has handlers that catch every exception and could swallow its own exit.
     pub catches_all: bool,
     /// Bytes of the program or pack.
@@ -80,21 +83,21 @@ pub struct LiftReport {
     pub lifted_bytes: u64,
 }
 
-/// Lifts a WASI 0.1 command, or a pack of one.
+/// Lifts a command for WASI 0.1, a pack of one, or a command for WASI 0.2 whose files are those of 0.1 (as compilers
+/// make it: a module, and an adapter).
 ///
 /// # Errors
 /// The binding does not match its own type, or the program cannot be linked.
 pub fn lift(program: &[u8], binding: &Binding) -> Result<Lifted, LiftError> {
     let signature = world::signature(binding)?;
     let mut function = binding.function(&signature)?;
-    if Parser::is_component(program) {
-        return Err(LiftError::new(
-            "the program is a component (WASI 0.2 or 0.3): those cannot be lifted; build it for WASI 0.1 (wasm32-wasip1)",
-        ));
-    }
-    let carried = match Pack::open(program)? {
-        Some(pack) => pack.carried()?,
-        None => Carried::nothing(program)?,
+    let carried = if Parser::is_component(program) {
+        Carried::nothing(main::of_component(program)?)?
+    } else {
+        match Pack::open(program)? {
+            Some(pack) => pack.carried()?,
+            None => Carried::nothing(program)?,
+        }
     };
     // Variables of the pack come behind, as everywhere: the first of a name wins.
     for (name, value) in &carried.entry.env {
@@ -122,10 +125,8 @@ pub fn lift(program: &[u8], binding: &Binding) -> Result<Lifted, LiftError> {
     imports.sort();
     imports.dedup();
     if let Some(foreign) = linked.report.remaining.iter().find(|import| import.by_program) {
-        let what = format!(
-            "the program imports `{}.{}`, which is not WASI 0.1: nobody could give it to a function",
-            foreign.module, foreign.name
-        );
+        let what =
+            format!("the program imports `{}.{}`, which nobody could give to a function", foreign.module, foreign.name);
         return Err(LiftError::new(what));
     }
     let entries = [Entry { name: "cabi_realloc", uses: false }, Entry { name: &name, uses: true }];
@@ -133,11 +134,15 @@ pub fn lift(program: &[u8], binding: &Binding) -> Result<Lifted, LiftError> {
         Restart::Possible(module) => (module, None),
         Restart::Impossible(why) => (linked.bytes, Some(why)),
     };
+    let denied = linked.report.stubbed.iter().filter(|name| name.starts_with("wasi:"));
+    let denied = denied.filter_map(|name| name.split_once('@').map(|(interface, _)| interface.to_owned()));
+    let denied: Vec<String> = denied.collect::<std::collections::BTreeSet<_>>().into_iter().collect();
     let bytes = component(module, binding, &imports)?;
     let report = LiftReport {
         function: signature.name,
         imports,
         once,
+        denied,
         catches_all: linked.report.unwind.is_some_and(|unwind| unwind.catches_all),
         program_bytes: program.len() as u64,
         lifted_bytes: bytes.len() as u64,

@@ -22,6 +22,8 @@ pub(crate) enum Generated {
     /// Stands before an import of the program: has the type that the program gives it, and
     /// reports the call if calls are traced.
     Call { import: u32, ty: u32 },
+    /// Stands for an import that nothing serves, and traps.
+    Denied { import: u32, ty: u32 },
     /// Stands before a function through which the host comes in, and catches exits.
     Entry { function: u32, ty: u32, name: String },
     /// The function that a lifted program is called by: leaves the parameters where the shim finds them.
@@ -39,7 +41,7 @@ impl Generated {
     pub fn ty(&self, plan: &mut Plan<'_>) -> Result<u32, LinkError> {
         match self {
             Generated::Exit => Ok(plan.types.intern(&Signature::new(&[ValType::I32], &[]))),
-            Generated::Call { ty, .. } | Generated::Entry { ty, .. } => Ok(*ty),
+            Generated::Call { ty, .. } | Generated::Entry { ty, .. } | Generated::Denied { ty, .. } => Ok(*ty),
             Generated::Lifted => {
                 let params = plan.lift().map_or(&[][..], |lift| lift.params);
                 Ok(plan.types.intern(&Signature::new(params, &[ValType::I32])))
@@ -58,12 +60,13 @@ impl Generated {
     pub fn name(&self, plan: &Plan<'_>) -> String {
         let used = |import: u32| match plan.uses[import as usize] {
             Use::Host { id } | Use::Shim { id, .. } | Use::Exit { id } => P1_FUNCTIONS[id as usize].name,
-            Use::Foreign => "import",
+            Use::Foreign | Use::Inside { .. } | Use::Denied => "import",
         };
         match self {
             Generated::Exit => "weir:exit".into(),
             Generated::Call { import, .. } if plan.trace.is_some() => format!("weir:trace {}", used(*import)),
             Generated::Call { import, .. } => format!("weir:adapter {}", used(*import)),
+            Generated::Denied { import, .. } => format!("weir:denied {import}"),
             Generated::Entry { name, .. } => format!("weir:entry {name}"),
             Generated::Lifted => "weir:lifted".into(),
             Generated::Callback => "weir:callback".into(),
@@ -77,6 +80,11 @@ impl Generated {
         match self {
             Generated::Exit => Ok(exit(plan)),
             Generated::Call { import, .. } => call(plan, *import),
+            Generated::Denied { .. } => {
+                let mut function = Function::new([]);
+                function.instructions().unreachable().end();
+                Ok(function)
+            }
             Generated::Entry { function, .. } => entry(plan, *function),
             Generated::Lifted => lifted(plan),
             Generated::Callback => {

@@ -59,7 +59,7 @@ fn program_names(
                 let naming = naming.map_err(LinkError::parse)?;
                 // An import that was resolved is known by the shim's name for it.
                 let new = match plan.uses.get(naming.index as usize) {
-                    Some(Use::Shim { .. } | Use::Exit { .. }) => None,
+                    Some(Use::Shim { .. } | Use::Exit { .. } | Use::Inside { .. } | Use::Denied) => None,
                     Some(Use::Foreign | Use::Host { .. }) => plan.target(naming.index).ok(),
                     None => plan.functions.get(naming.index),
                 };

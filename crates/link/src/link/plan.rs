@@ -52,6 +52,10 @@ pub(crate) enum Use {
     Host { id: u32 },
     /// It is served by this function of the shim.
     Shim { id: u32, function: u32 },
+    /// It is a function of WASI 0.2 that this function of the shim serves in a lifted program.
+    Inside { function: u32 },
+    /// It is a function of WASI 0.2 that nothing serves in a lifted program, which traps there.
+    Denied,
     /// It is `proc_exit`, and throws.
     Exit { id: u32 },
 }
@@ -70,6 +74,8 @@ pub(crate) enum Callee {
     Start,
     /// What gives the result of an asynchronous function.
     Give,
+    /// The program's own allocation for the canonical ABI.
+    Realloc,
 }
 
 /// What a pack carries beside program and shim.
@@ -326,9 +332,13 @@ impl<'a> Plan<'a> {
 
     fn choose_uses(&mut self, p1: &P1Imports) -> Result<(), LinkError> {
         let unwind = self.options.exit == Exit::Unwind;
-        for (entry, (offset, _, _)) in p1.iter().zip(self.program.function_imports()) {
+        let imports: Vec<_> =
+            self.program.function_imports().map(|(offset, import, ty)| (offset, *import, ty)).collect();
+        for (entry, (offset, import, ty)) in p1.iter().zip(&imports) {
+            let offset = *offset;
             let Some((id, function, unstable)) = *entry else {
-                self.uses.push(Use::Foreign);
+                let used = self.use_of_p2(import, *ty)?;
+                self.uses.push(used);
                 continue;
             };
             if unwind && function.name == "proc_exit" {
@@ -353,12 +363,36 @@ impl<'a> Plan<'a> {
         Ok(())
     }
 
+    /// What becomes of an import that is not WASI 0.1. A lifted program gets of WASI 0.2 what can be answered inside.
+    fn use_of_p2(&self, import: &wasmparser::Import<'_>, ty: u32) -> Result<Use, LinkError> {
+        let Some((interface, version)) = import.module.split_once('@') else { return Ok(Use::Foreign) };
+        if self.lift().is_none() || !interface.starts_with("wasi:") || !version.starts_with("0.2.") {
+            return Ok(Use::Foreign);
+        }
+        if interface == "wasi:cli/exit" && import.name == "exit" {
+            let found = p1::find("proc_exit").ok_or_else(|| LinkError::shim("WASI has no proc_exit"))?;
+            return Ok(Use::Exit { id: found.0 });
+        }
+        let Some(shim) = &self.shim else { return Ok(Use::Denied) };
+        let Some(function) = shim.exports.get(format!("p2:{interface}#{}", import.name).as_str()) else {
+            return Ok(Use::Denied);
+        };
+        if self.program.signature(ty).as_ref() == Some(&shim.signature(*function)?) {
+            return Ok(Use::Inside { function: *function });
+        }
+        let message = format!("it imports `{}.{}` with a type of its own", import.module, import.name);
+        Err(LinkError::new(LinkErrorKind::Lift { message }))
+    }
+
     /// Finds the part of the shim that is reachable from what the program imports.
     fn mark_needed(&mut self) -> Result<(), LinkError> {
         let flow = self.flow().is_some();
         let Some(shim) = &mut self.shim else { return Ok(()) };
         let mut roots = BTreeSet::new();
         for used in &self.uses {
+            if let Use::Inside { function } = *used {
+                roots.insert(function);
+            }
             if let Use::Shim { id, function } = *used {
                 let expected = p1::P1_FUNCTIONS[id as usize].signature();
                 if shim.signature(function)? != expected {
@@ -399,7 +433,11 @@ impl<'a> Plan<'a> {
                     Use::Foreign => {}
                     // The functions that are the same in both are all that remain here.
                     Use::Host { .. } => module = p1::SNAPSHOT,
-                    Use::Shim { .. } | Use::Exit { .. } => {
+                    Use::Denied => {
+                        self.report.stubbed.push(format!("{}.{}", import.module, import.name));
+                        continue;
+                    }
+                    Use::Shim { .. } | Use::Exit { .. } | Use::Inside { .. } => {
                         self.report.resolved.push(format!("{}.{}", import.module, import.name));
                         continue;
                     }
@@ -541,6 +579,7 @@ impl<'a> Plan<'a> {
         let exits = self.uses.iter().any(|used| matches!(used, Use::Exit { .. }));
         let (callee, expected) = match name {
             "start" => (Callee::Start, Signature::new(&[], &[])),
+            "realloc" => (Callee::Realloc, Signature::new(&[ValType::I32; 4], &[ValType::I32])),
             "exit_code" => {
                 let code = if exits { Instruction::GlobalGet(self.exit_global()) } else { Instruction::I64Const(-1) };
                 (Callee::Inline { instructions: vec![code], function: None }, Signature::new(&[], &[ValType::I64]))
@@ -602,7 +641,11 @@ impl<'a> Plan<'a> {
         for (import, (_, _, ty)) in self.program.function_imports().enumerate() {
             let plain = self.program.types.get(ty as usize).is_some_and(|entry| entry.plain);
             let wrapped = match self.uses[import] {
-                Use::Foreign => false,
+                Use::Denied => {
+                    self.generated.push(Generated::Denied { import: import as u32, ty });
+                    false
+                }
+                Use::Foreign | Use::Inside { .. } => false,
                 Use::Host { .. } => self.trace.is_some(),
                 // A function of the shim has a plain type; where the program tells types apart by
                 // name, a function of the program's own type has to stand before it.
@@ -688,6 +731,9 @@ impl<'a> Plan<'a> {
                 Generated::Call { import, .. } => {
                     wrappers.insert(*import, index);
                 }
+                Generated::Denied { import, .. } => {
+                    wrappers.insert(*import, index);
+                }
                 Generated::Entry { function, .. } => {
                     self.entries.insert(*function, index);
                 }
@@ -717,6 +763,12 @@ impl<'a> Plan<'a> {
             for callee in self.shim_imports.values_mut().filter(|callee| matches!(callee, Callee::Start)) {
                 *callee = Callee::Function(start);
             }
+            let realloc = self.realloc_function();
+            for callee in self.shim_imports.values_mut().filter(|callee| matches!(callee, Callee::Realloc)) {
+                let missing =
+                    || LinkErrorKind::Lift { message: "it asks for lists, and has no `cabi_realloc` for them".into() };
+                *callee = Callee::Function(realloc.ok_or_else(|| LinkError::new(missing()))?);
+            }
             for callee in self.shim_imports.values_mut().filter(|callee| matches!(callee, Callee::Give)) {
                 *callee = Callee::Function(give.ok_or_else(|| LinkError::shim("nothing gives the result"))?);
             }
@@ -737,14 +789,24 @@ impl<'a> Plan<'a> {
         index.ok_or_else(|| LinkError::invalid("`_start` does not exist", 0))
     }
 
+    /// The function of the result by which the program gives memory for what it is given.
+    fn realloc_function(&self) -> Option<u32> {
+        let realloc = self.program.exports.iter().find(|export| export.name == "cabi_realloc");
+        let realloc = realloc.filter(|export| export.kind == ExternalKind::Func)?;
+        let signature = self.program.signature(*self.program.functions.get(realloc.index as usize)?)?;
+        let right = signature == Signature::new(&[ValType::I32; 4], &[ValType::I32]);
+        if right { self.functions.get(realloc.index) } else { None }
+    }
+
     /// The function of the result that serves an import of the program, wrappers aside.
     pub fn target(&self, import: u32) -> Result<u32, LinkError> {
         let missing = || LinkError::shim("a function that was asked for was not kept");
         match self.uses[import as usize] {
-            Use::Shim { function, .. } => match self.shim_imports.get(&function) {
+            Use::Shim { function, .. } | Use::Inside { function } => match self.shim_imports.get(&function) {
                 Some(Callee::Function(index)) => Ok(*index),
                 _ => self.shim_functions.get(&function).copied().ok_or_else(missing),
             },
+            Use::Denied => Err(missing()),
             Use::Exit { .. } => self.exit_function.ok_or_else(missing),
             Use::Foreign | Use::Host { .. } => Ok(self.kept[import as usize]),
         }

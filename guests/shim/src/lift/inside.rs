@@ -180,7 +180,7 @@ const MONOTONIC: u32 = 1;
 const CPU_TIMES: core::ops::RangeInclusive<u32> = 2..=3;
 const NANOSECONDS: u64 = 1_000_000_000;
 
-fn time(clock: u32) -> Option<u64> {
+pub fn time(clock: u32) -> Option<u64> {
     match clock {
         REALTIME => {
             let mut time = [0; 2];
@@ -214,19 +214,22 @@ extern "C" fn clock_res_get(clock: u32, out: u32) -> Answer {
     SUCCESS
 }
 
+/// Pinned randomness is a constant, which the count makes a sequence (SplitMix64).
+pub fn random() -> u64 {
+    let state = State::get();
+    state.random = state.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mut mixed = state.random;
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    host::get_random_u64() ^ mixed ^ (mixed >> 31)
+}
+
 #[unsafe(export_name = "lift:random_get")]
-extern "C" fn random_get(at: u32, len: u32) -> Answer {
+pub extern "C" fn random_get(at: u32, len: u32) -> Answer {
     let mut done = 0;
     while done < len {
-        // Pinned randomness is a constant, which the count makes a sequence (SplitMix64).
-        let state = State::get();
-        state.random = state.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = state.random;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        let bytes = (host::get_random_u64() ^ mixed ^ (mixed >> 31)).to_le_bytes();
         let piece = (len - done).min(8);
-        Program.copy_out(at.wrapping_add(done), &bytes[..piece as usize]);
+        Program.copy_out(at.wrapping_add(done), &random().to_le_bytes()[..piece as usize]);
         done += piece;
     }
     SUCCESS

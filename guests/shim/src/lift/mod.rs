@@ -6,6 +6,7 @@
 
 mod flow;
 mod inside;
+mod p2;
 mod values;
 
 use crate::packed;
