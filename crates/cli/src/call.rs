@@ -68,10 +68,10 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     if function.has_streams() {
         for _ in 0..options.repeat {
             // A stream is used up by a call.
-            let mut open = |path: &str| open_stream(path, options.repeat);
-            let args = wave::arguments_with_streams(&options.call, function.params(), &mut fetch, &mut open);
-            let args = args.map_err(wrong)?;
             outputs.open()?;
+            let mut streams = Opened { outputs: &mut outputs, repeat: options.repeat };
+            let args = wave::arguments_with_streams(&options.call, function.params(), &mut fetch, &mut streams);
+            let args = args.map_err(wrong)?;
             let started = Instant::now();
             result = function.call_with_streams(args, &mut |name| outputs.sink(name))?;
             times.push(started.elapsed());
@@ -102,6 +102,28 @@ fn open_stream(path: &str, repeat: u32) -> Result<Box<dyn Read + Send>, String> 
     // The process has one stdin, and nobody else reads it.
     let file = io::stdin().as_fd().try_clone_to_owned().map_err(|error| format!("cannot read stdin: {error}"))?;
     Ok(Box::new(File::from(file)))
+}
+
+/// Opens the streams of a call.
+struct Opened<'o, 'p> {
+    outputs: &'o mut Outputs<'p>,
+    repeat: u32,
+}
+
+impl wave::Streams for Opened<'_, '_> {
+    fn read(&mut self, path: &str) -> Result<Box<dyn Read + Send>, String> {
+        open_stream(path, self.repeat)
+    }
+
+    fn write(&mut self, path: &str) -> Result<Sink, String> {
+        if path == "-" {
+            return Ok(Box::new(Stdout { gone: self.outputs.gone.clone() }));
+        }
+        let file = aside(Path::new(path)).map_err(|failure| failure.message().to_owned())?;
+        let sink = file.as_file().try_clone().map_err(|error| format!("cannot write {path}: {error}"))?;
+        self.outputs.written.push((path.into(), file));
+        Ok(Box::new(sink))
+    }
 }
 
 /// Where the streams of a result go: stdout, a file, or files of their names in a directory.
@@ -196,6 +218,7 @@ fn print_stats(times: &mut [Duration]) {
 
 fn finish(options: &Options, name: &str, result: Option<Val>, outputs: Outputs<'_>) -> Result<ExitCode, Failure> {
     let streams = !outputs.names.is_empty();
+    let written = !outputs.written.is_empty();
     let value = match result {
         // What a program makes of it that nobody reads its output is no news.
         _ if outputs.gone.load(Ordering::Relaxed) => return Ok(exit::BROKEN_PIPE.into()),
@@ -207,8 +230,10 @@ fn finish(options: &Options, name: &str, result: Option<Val>, outputs: Outputs<'
         Some(Val::Result(Ok(value))) => value.map(|value| *value),
         other => other,
     };
-    if streams {
+    if streams || written {
         outputs.keep()?;
+    }
+    if streams {
         // Beside streams the rest of the result is for the directory, or not asked for.
         let folder = options.output.as_deref().filter(|path| is_folder(path));
         return folder

@@ -80,6 +80,11 @@ impl Failure {
         Self { code: REGISTRY, message: message.to_string() }
     }
 
+    /// What went wrong.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
     /// Prints what went wrong and gives the exit code.
     pub fn report(&self) -> ExitCode {
         if self.code != BROKEN_PIPE {

@@ -5,6 +5,7 @@
 //! no bytes) is told to the function, which goes on or ends as it likes.
 
 use crate::error::{Error, Kind};
+use bytes::Bytes;
 use std::io::{ErrorKind, Read, Write};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,22 +13,27 @@ use std::task::{Context, Poll};
 use tokio::sync::oneshot;
 use wasmtime::StoreContextMut;
 use wasmtime::component::{
-    Accessor, ComponentType, Destination, FutureAny, FutureConsumer, FutureReader, Lift, Source, StreamAny,
-    StreamConsumer, StreamProducer, StreamReader, StreamResult, Type, Val, VecBuffer,
+    Accessor, ComponentType, Destination, FutureAny, FutureConsumer, FutureReader, Lift, ResourceType, Source,
+    StreamAny, StreamConsumer, StreamProducer, StreamReader, StreamResult, Type, Val, VecBuffer,
 };
+
+use wasmtime_wasi_io::poll::Pollable;
+use wasmtime_wasi_io::streams::{DynInputStream, DynOutputStream, InputStream, OutputStream, StreamError};
 
 /// Bytes that are asked for where the reader is no guest.
 const PIECE_BYTES: usize = 64 << 10;
 
-/// What a function writes to as a stream.
+/// What a function writes to as a stream. It is written from one thread.
 pub type Sink = Box<dyn Write + Send>;
 
 /// An argument of a call.
 pub enum Arg {
     /// A value.
     Value(Val),
-    /// What a parameter of type `stream<u8>`, or an option of that, is read from.
+    /// What a parameter of type `stream<u8>` or `input-stream`, or an option of that, is read from.
     Stream(Box<dyn Read + Send>),
+    /// What a parameter of type `output-stream`, or an option of that, is written to.
+    Sink(Sink),
 }
 
 impl From<Val> for Arg {
@@ -181,6 +187,92 @@ impl Drop for Writing {
     fn drop(&mut self) {
         // What a sink still holds; whoever needs to know of errors does not buffer.
         let _ = self.sink.flush();
+    }
+}
+
+/// Whether a parameter of this type is read from a stream.
+pub(crate) fn is_input(ty: &Type) -> bool {
+    match ty {
+        Type::Stream(_) => true,
+        Type::Own(resource) | Type::Borrow(resource) => *resource == ResourceType::host::<DynInputStream>(),
+        _ => false,
+    }
+}
+
+/// Whether a parameter of this type is written to as a stream.
+pub(crate) fn is_output(ty: &Type) -> bool {
+    match ty {
+        Type::Own(resource) | Type::Borrow(resource) => *resource == ResourceType::host::<DynOutputStream>(),
+        _ => false,
+    }
+}
+
+/// An `input-stream` of wasi:io for a reader.
+pub(crate) fn input(reader: Box<dyn Read + Send>, trouble: &Trouble) -> DynInputStream {
+    Box::new(Reading { reader, trouble: trouble.clone() })
+}
+
+/// An `output-stream` of wasi:io for a sink.
+pub(crate) fn output(sink: Sink, left: &Arc<Mutex<u64>>, trouble: &Trouble) -> DynOutputStream {
+    Box::new(Writing { sink, left: left.clone(), trouble: trouble.clone() })
+}
+
+/// Reading and writing wait by themselves.
+#[wasmtime_wasi::async_trait]
+impl Pollable for Reading {
+    async fn ready(&mut self) {}
+}
+
+#[wasmtime_wasi::async_trait]
+impl InputStream for Reading {
+    fn read(&mut self, size: usize) -> Result<Bytes, StreamError> {
+        let mut bytes = vec![0; size.min(PIECE_BYTES)];
+        loop {
+            match self.reader.read(&mut bytes) {
+                Ok(0) => return Err(StreamError::Closed),
+                Ok(read) => {
+                    bytes.truncate(read);
+                    return Ok(bytes.into());
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => {
+                    let error = Error::new(Kind::Program, format!("cannot read what a stream is made of: {error}"));
+                    self.trouble.note(error);
+                    return Err(StreamError::trap("a stream cannot be read"));
+                }
+            }
+        }
+    }
+}
+
+#[wasmtime_wasi::async_trait]
+impl Pollable for Writing {
+    async fn ready(&mut self) {}
+}
+
+#[wasmtime_wasi::async_trait]
+impl OutputStream for Writing {
+    fn write(&mut self, bytes: Bytes) -> Result<(), StreamError> {
+        let mut rest = &bytes[..];
+        while !rest.is_empty() {
+            match Writing::write(self, rest) {
+                Ok(written) => rest = &rest[written..],
+                Err(None) => return Err(StreamError::Closed),
+                Err(Some(error)) => {
+                    self.trouble.note(error);
+                    return Err(StreamError::trap("a stream cannot be written"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), StreamError> {
+        self.sink.flush().map_err(|_| StreamError::Closed)
+    }
+
+    fn check_write(&mut self) -> Result<usize, StreamError> {
+        Ok(PIECE_BYTES)
     }
 }
 

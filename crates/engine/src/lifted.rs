@@ -16,12 +16,13 @@ use crate::source::Program;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use wasmtime::component::{
-    Accessor, Component, ComponentExportIndex, ComponentType, Func, InstancePre, Linker, Lower, Type, Val,
-    types::ComponentItem,
+    Accessor, Component, ComponentExportIndex, ComponentType, Func, InstancePre, Linker, Lower, ResourceAny,
+    ResourceTable, Type, Val, types, types::ComponentItem,
 };
 use wasmtime::{
     Config, Enabled, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, Store, UpdateDeadline,
 };
+use wasmtime_wasi_io::IoView;
 use weir_types::limits::Limits;
 
 /// Instances at the same time at most: callers on other threads wait for none.
@@ -41,14 +42,31 @@ pub struct Function {
     params: Vec<(String, Type)>,
     results: Vec<Type>,
     limits: Limits,
-    /// Whether the engine is one that asynchronous functions need.
-    concurrent: bool,
+    how: How,
+}
+
+/// How a function is called.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum How {
+    /// It takes and gives values.
+    Plain,
+    /// It takes streams of wasi:io.
+    Io,
+    /// It needs an engine for asynchronous functions.
+    Concurrent,
 }
 
 /// What one call has.
 struct State {
     limiter: Limiter,
     started: Instant,
+    table: ResourceTable,
+}
+
+impl IoView for State {
+    fn table(&mut self) -> &mut ResourceTable {
+        &mut self.table
+    }
 }
 
 #[derive(ComponentType, Lower, Clone, Copy)]
@@ -83,14 +101,8 @@ impl Function {
         cache: Option<&Cache>,
     ) -> Result<Self, Error> {
         let Compiled { engine, component, concurrent } = component(program, uses, limits, cache)?;
-        let found = choose(exported(&engine, &component), name, program)?;
-        let interface = match &found.interface {
-            Some(interface) => component.get_export_index(None, interface),
-            None => None,
-        };
-        let export = component.get_export_index(interface.as_ref(), &found.name);
-        let export = export.ok_or_else(|| Error::new(Kind::Internal, "an export that was listed is not there"))?;
-        let linker = linker(&engine).map_err(|error| Error::caused(Kind::Internal, "cannot link", error))?;
+        let (linker, io) =
+            linker(&engine, &component).map_err(|error| Error::caused(Kind::Internal, "cannot link", error))?;
         let pre = linker.instantiate_pre(&component).map_err(|error| {
             let what = format!(
                 "{} imports what functions do not get; clock and randomness are all there is",
@@ -98,8 +110,24 @@ impl Function {
             );
             Error::caused(Kind::Import, what, error)
         })?;
+        // With the host's own types in the place of those that are imported.
+        let ty = linker
+            .substituted_component_type(&component)
+            .map_err(|error| Error::caused(Kind::Internal, "cannot link", error))?;
+        let found = choose(exported(&engine, &ty), name, program)?;
+        let interface = match &found.interface {
+            Some(interface) => component.get_export_index(None, interface),
+            None => None,
+        };
+        let export = component.get_export_index(interface.as_ref(), &found.name);
+        let export = export.ok_or_else(|| Error::new(Kind::Internal, "an export that was listed is not there"))?;
+        let how = match (concurrent, io) {
+            (true, _) => How::Concurrent,
+            (false, true) => How::Io,
+            (false, false) => How::Plain,
+        };
         let (params, results) = (found.params, found.results);
-        Ok(Self { engine, pre, export, name: found.name, params, results, limits: limits.clone(), concurrent })
+        Ok(Self { engine, pre, export, name: found.name, params, results, limits: limits.clone(), how })
     }
 
     /// Its name.
@@ -123,7 +151,7 @@ impl Function {
     /// The arguments have other types, or the function traps or meets a limit. A failure that the function's type
     /// speaks of is a result.
     pub fn call(&self, args: &[Val]) -> Result<Option<Val>, Error> {
-        if self.concurrent {
+        if self.how != How::Plain {
             let args = args.iter().cloned().map(Arg::Value).collect();
             return self.call_with_streams(args, &mut |_| Box::new(std::io::sink()));
         }
@@ -140,9 +168,8 @@ impl Function {
     /// Whether it takes or gives streams.
     pub fn has_streams(&self) -> bool {
         let is_stream = |ty: &Type| match ty {
-            Type::Stream(_) => true,
-            Type::Option(inside) => matches!(inside.ty(), Type::Stream(_)),
-            _ => false,
+            Type::Option(inside) => flow::is_input(&inside.ty()) || flow::is_output(&inside.ty()),
+            ty => flow::is_input(ty) || flow::is_output(ty),
         };
         self.params.iter().any(|(_, ty)| is_stream(ty)) || !self.result_streams().is_empty()
     }
@@ -157,11 +184,45 @@ impl Function {
         args: Vec<Arg>,
         sink: &mut (dyn FnMut(&str) -> Sink + Send),
     ) -> Result<Option<Val>, Error> {
-        if !self.concurrent {
+        if self.how == How::Plain {
             return self.call(&values(&self.name, args)?);
         }
         let mut running = self.instantiate()?;
         running.call_with_streams(args, sink)
+    }
+
+    /// Calls a function with streams of wasi:io.
+    async fn run_io(
+        &self,
+        store: &mut Store<State>,
+        function: Func,
+        args: Vec<Arg>,
+        trouble: &Trouble,
+    ) -> wasmtime::Result<Option<Val>> {
+        let left = Arc::new(Mutex::new(self.limits.output_max.unwrap_or(u64::MAX)));
+        let mut values = Vec::new();
+        for (arg, (_, ty)) in args.into_iter().zip(&self.params) {
+            let resource = match arg {
+                Arg::Value(value) => {
+                    values.push(value);
+                    continue;
+                }
+                Arg::Stream(reader) => {
+                    let input = store.data_mut().table.push(flow::input(reader, trouble))?;
+                    ResourceAny::try_from_resource(input, &mut *store)?
+                }
+                Arg::Sink(sink) => {
+                    let output = store.data_mut().table.push(flow::output(sink, &left, trouble))?;
+                    ResourceAny::try_from_resource(output, &mut *store)?
+                }
+            };
+            let value = Val::Resource(resource);
+            let optional = matches!(ty, Type::Option(_));
+            values.push(if optional { Val::Option(Some(Box::new(value))) } else { value });
+        }
+        let mut results = vec![Val::Bool(false); self.results.len()];
+        function.call_async(&mut *store, &values, &mut results).await?;
+        Ok(results.pop())
     }
 
     async fn run_concurrent(
@@ -178,6 +239,7 @@ impl Function {
             for (arg, (_, ty)) in args.into_iter().zip(&self.params) {
                 values.push(match arg {
                     Arg::Value(value) => value,
+                    Arg::Sink(_) => return Err(wasmtime::Error::msg("an asynchronous function gives its streams")),
                     Arg::Stream(reader) => flow::stream_of(reader, matches!(ty, Type::Option(_)), access, trouble)?,
                 });
             }
@@ -211,7 +273,7 @@ impl Function {
     }
 
     fn store(&self) -> Store<State> {
-        let state = State { limiter: Limiter::new(&self.limits), started: Instant::now() };
+        let state = State { limiter: Limiter::new(&self.limits), started: Instant::now(), table: ResourceTable::new() };
         let mut store = Store::new(&self.engine, state);
         store.limiter(|state| &mut state.limiter);
         store
@@ -227,10 +289,9 @@ impl Function {
     fn instantiate(&self) -> Result<Running<'_>, Error> {
         let mut store = self.store();
         let (deadline, watchdog) = self.allow(&mut store)?;
-        let instance = if self.concurrent {
-            apart(self.pre.instantiate_async(&mut store))?
-        } else {
-            self.pre.instantiate(&mut store)
+        let instance = match self.how {
+            How::Plain => self.pre.instantiate(&mut store),
+            How::Io | How::Concurrent => apart(self.pre.instantiate_async(&mut store))?,
         };
         let instance = instance.map_err(|error| self.explain(&store, &deadline, error))?;
         let function = instance.get_func(&mut store, self.export);
@@ -281,7 +342,11 @@ impl Running<'_> {
     ) -> Result<Option<Val>, Error> {
         let _watchdog = self.watchdog.take();
         let trouble = Trouble::default();
-        let ended = apart(self.of.run_concurrent(&mut self.store, self.function, args, sink, &trouble))?;
+        let ended = if self.of.how == How::Io {
+            apart(self.of.run_io(&mut self.store, self.function, args, &trouble))?
+        } else {
+            apart(self.of.run_concurrent(&mut self.store, self.function, args, sink, &trouble))?
+        };
         ended.map_err(|error| trouble.take().unwrap_or_else(|| self.of.explain(&self.store, &self.deadline, error)))
     }
 
@@ -308,7 +373,7 @@ impl<'f> Instance<'f> {
     /// # Errors
     /// As [`Function::call`].
     pub fn call(&mut self, args: &[Val]) -> Result<Option<Val>, Error> {
-        if self.running.of.concurrent {
+        if self.running.of.how != How::Plain {
             let args = args.iter().cloned().map(Arg::Value).collect();
             return self.call_with_streams(args, &mut |_| Box::new(std::io::sink()));
         }
@@ -324,7 +389,7 @@ impl<'f> Instance<'f> {
         args: Vec<Arg>,
         sink: &mut (dyn FnMut(&str) -> Sink + Send),
     ) -> Result<Option<Val>, Error> {
-        if !self.running.of.concurrent {
+        if self.running.of.how == How::Plain {
             return self.call(&values(&self.running.of.name, args)?);
         }
         self.renew()?.call_with_streams(args, sink)
@@ -365,7 +430,7 @@ impl KeptFunction {
 fn values(name: &str, args: Vec<Arg>) -> Result<Vec<Val>, Error> {
     let values = args.into_iter().map(|arg| match arg {
         Arg::Value(value) => Ok(value),
-        Arg::Stream(_) => Err(Error::new(Kind::Program, format!("{name} takes no stream"))),
+        Arg::Stream(_) | Arg::Sink(_) => Err(Error::new(Kind::Program, format!("{name} takes no stream"))),
     });
     values.collect()
 }
@@ -477,9 +542,9 @@ fn from_cache(engine: &Engine, key: &weir_types::Digest, cache: Option<&Cache>) 
 }
 
 /// Every function that the component exports, by itself or in an interface.
-fn exported(engine: &Engine, component: &Component) -> Vec<Found> {
+fn exported(engine: &Engine, component: &types::Component) -> Vec<Found> {
     let mut all = Vec::new();
-    let mut add = |interface: Option<&str>, name: &str, ty: &wasmtime::component::types::ComponentFunc| {
+    let mut add = |interface: Option<&str>, name: &str, ty: &types::ComponentFunc| {
         all.push(Found {
             interface: interface.map(Into::into),
             name: name.into(),
@@ -487,7 +552,7 @@ fn exported(engine: &Engine, component: &Component) -> Vec<Found> {
             results: ty.results().collect(),
         });
     };
-    for (name, item) in component.component_type().exports(engine) {
+    for (name, item) in component.exports(engine) {
         match item.ty {
             ComponentItem::ComponentFunc(ty) => add(None, name, &ty),
             ComponentItem::ComponentInstance(instance) => {
@@ -519,9 +584,13 @@ fn choose(mut all: Vec<Found>, name: Option<&str>, program: &Program) -> Result<
     }
 }
 
-/// Clock and randomness.
-fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
+/// Clock and randomness, and streams where they are asked for.
+fn linker(engine: &Engine, component: &Component) -> wasmtime::Result<(Linker<State>, bool)> {
+    let io = component.component_type().imports(engine).any(|(name, _)| name.starts_with("wasi:io/"));
     let mut linker = Linker::new(engine);
+    if io {
+        wasmtime_wasi_io::add_to_linker_async(&mut linker)?;
+    }
     linker.instance("wasi:clocks/monotonic-clock@0.2.0")?.func_wrap("now", |store, (): ()| {
         let started: &State = store.data();
         Ok((started.started.elapsed().as_nanos() as u64,))
@@ -536,5 +605,5 @@ fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
             .map_err(|error| wasmtime::Error::msg(format!("no randomness: {error}")))?;
         Ok((u64::from_le_bytes(bytes),))
     })?;
-    Ok(linker)
+    Ok((linker, io))
 }

@@ -1,7 +1,7 @@
 //! Calls and values as text: the WAVE encoding of the component model (<https://github.com/bytecodealliance/wasm-tools/tree/main/crates/wasm-wave>),
 //! with arguments by name, and `@path` for a text or for bytes that lie somewhere else.
 
-use crate::flow::Arg;
+use crate::flow::{Arg, Sink, is_input, is_output};
 use std::fmt::Write;
 use std::io::Read;
 use wasmtime::component::{Type, Val};
@@ -9,8 +9,19 @@ use wasmtime::component::{Type, Val};
 /// Gives the bytes behind `@path`, or says what is wrong.
 pub type Fetch<'f> = &'f mut dyn FnMut(&str) -> Result<Vec<u8>, String>;
 
-/// Opens what lies behind `@path`, for a stream, or says what is wrong; `-` is what the command reads itself.
-pub type Open<'f> = &'f mut dyn FnMut(&str) -> Result<Box<dyn Read + Send>, String>;
+/// Opens what lies behind `@path` for streams; `-` is stdin or stdout.
+pub trait Streams {
+    /// What is read.
+    ///
+    /// # Errors
+    /// A sentence that says what is wrong.
+    fn read(&mut self, path: &str) -> Result<Box<dyn Read + Send>, String>;
+    /// What is written.
+    ///
+    /// # Errors
+    /// A sentence that says what is wrong.
+    fn write(&mut self, path: &str) -> Result<Sink, String>;
+}
 
 /// The name of the function that a call names.
 pub fn function_name(call: &str) -> &str {
@@ -33,11 +44,13 @@ pub fn arguments_with_streams(
     call: &str,
     params: &[(String, Type)],
     fetch: Fetch<'_>,
-    open: Open<'_>,
+    streams: &mut dyn Streams,
 ) -> Result<Vec<Arg>, String> {
     parse(call, params, &mut |text, ty| match ty {
-        Type::Stream(_) => text.stream(open),
-        Type::Option(inside) if matches!(inside.ty(), Type::Stream(_)) && !text.is_none() => text.stream(open),
+        ty if is_input(ty) => text.input(streams),
+        ty if is_output(ty) => text.output(streams),
+        Type::Option(inside) if is_input(&inside.ty()) && !text.is_none() => text.input(streams),
+        Type::Option(inside) if is_output(&inside.ty()) && !text.is_none() => text.output(streams),
         ty => text.value(ty, fetch).map(Arg::Value),
     })
 }
@@ -135,6 +148,8 @@ pub fn type_name(ty: &Type) -> String {
             Some(ty) => format!("future<{}>", type_name(&ty)),
             None => "future".into(),
         },
+        ty if is_input(ty) => "input-stream".into(),
+        ty if is_output(ty) => "output-stream".into(),
         _ => "a type that no text stands for".into(),
     }
 }
@@ -197,19 +212,30 @@ impl<'t> Text<'t> {
         rest.is_some_and(|rest| !rest.starts_with(|c: char| c.is_alphanumeric()))
     }
 
-    fn stream(&mut self, open: Open<'_>) -> Result<Arg, String> {
+    fn input(&mut self, streams: &mut dyn Streams) -> Result<Arg, String> {
         self.skip();
         if let Some(path) = self.path() {
-            return open(path).map(Arg::Stream);
+            return streams.read(path).map(Arg::Stream);
         }
         if self.eat("-") {
-            return open("-").map(Arg::Stream);
+            return streams.read("-").map(Arg::Stream);
         }
         if self.rest.starts_with('"') {
             let text = self.quoted('"')?;
             return Ok(Arg::Stream(Box::new(std::io::Cursor::new(text.into_bytes()))));
         }
         Err(format!("a stream is @FILE, - for stdin, or a text in quotes: {}", self.here()))
+    }
+
+    fn output(&mut self, streams: &mut dyn Streams) -> Result<Arg, String> {
+        self.skip();
+        if let Some(path) = self.path() {
+            return streams.write(path).map(Arg::Sink);
+        }
+        if self.eat("-") {
+            return streams.write("-").map(Arg::Sink);
+        }
+        Err(format!("a stream that is written is @FILE, or - for stdout: {}", self.here()))
     }
 
     fn value(&mut self, ty: &Type, fetch: Fetch<'_>) -> Result<Val, String> {

@@ -444,18 +444,28 @@ impl<'a> Writer<'_, 'a> {
         let ty = ty.ok_or_else(|| LinkError::shim("an entry without a type"))?;
         let mut body = Function::new([]);
         let mut code = body.instructions();
-        code.global_get(self.layout.used_global()).if_(BlockType::Empty).call(self.layout.restart()).end();
+        let used = self.layout.used_global();
+        code.global_get(used).i32_const(LEFT).i32_eq().if_(BlockType::Empty).call(self.layout.restart()).end();
         if entry.uses {
-            code.i32_const(1).global_set(self.layout.used_global());
+            // A call that trapped has left the module in the middle of things; whoever calls it all the same is told.
+            code.global_get(used).if_(BlockType::Empty).unreachable().end();
+            code.i32_const(RUNNING).global_set(used);
         }
         for param in 0..ty.params().len() as u32 {
             code.local_get(param);
         }
-        code.call(function).end();
+        code.call(function);
+        if entry.uses {
+            code.i32_const(LEFT).global_set(used);
+        }
+        code.end();
         Ok(body)
     }
 }
 
+/// The states of a module besides that of the beginning, which is 0: in a call, and after one.
+const RUNNING: i32 = 1;
+const LEFT: i32 = 2;
 /// The code of the type `funcref`.
 const FUNCREF: u8 = 0x70;
 

@@ -360,18 +360,74 @@ fn an_instance_with_streams_puts_itself_back() {
     }
 }
 
+/// The same with streams of wasi:io, for hosts without WASI 0.3.
+const OF_IO: &str = "func(data: input-stream, to: output-stream) -> result<_, failure>";
+const STDIO_OF_IO: &str = "stdin = \"data\"\nstdout = \"to\"\n";
+
+#[test]
+fn streams_of_wasi_io_flow() {
+    let function = function(FILTER, OF_IO, STDIO_OF_IO);
+    assert!(function.has_streams() && function.result_streams().is_empty());
+    let (read, written) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+    let side = || Counted { read: read.clone(), written: written.clone(), piece_max: 1 << 20, slow_every: 0, calls: 0 };
+    let args = vec![Arg::Stream(Box::new(side())), Arg::Sink(Box::new(side()))];
+    let result = function.call_with_streams(args, &mut |_| Box::new(io::sink())).unwrap();
+    assert_eq!((show(result).as_str(), written.load(Ordering::Relaxed)), ("ok", GIB));
+}
+
+#[test]
+fn sides_of_streams_of_wasi_io_go_away() {
+    let function = function(FILTER, OF_IO, STDIO_OF_IO);
+    let run = |args| function.call_with_streams(args, &mut |_| Box::new(io::sink()));
+    let gone = run(vec![Arg::Stream(Box::new(io::repeat(1))), Arg::Sink(Box::new(Gone(100_000)))]).unwrap();
+    assert!(show(gone).contains("the program ended with exit code 4"));
+    let error = run(vec![Arg::Stream(Box::new(Broken(false))), Arg::Sink(Box::new(io::sink()))]).unwrap_err();
+    assert!(error.to_string().contains("the disk is on fire"), "{error}");
+}
+
+#[test]
+fn files_are_streams_of_wasi_io() {
+    let main = "(local.set $fd (call $open_in)) (call $seek (local.get $fd) (i64.const -5) (i32.const 2))
+                (local.set $other (call $open_out)) (call $copy (local.get $fd) (local.get $other))";
+    let rest = "[files]\n\"/in\" = \"data\"\n\"/out\" = \"to\"\n";
+    let kept = KeptFunction::load(&lifted(main, OF_IO, rest), None, &Limits::default(), None).unwrap();
+    let mut instance = kept.instance().unwrap();
+    for _ in 0..3 {
+        let out = Shared::default();
+        let args = vec![Arg::Stream(Box::new(Cursor::new(b"0123456789".to_vec()))), Arg::Sink(Box::new(out.clone()))];
+        let result = instance.call_with_streams(args, &mut |_| Box::new(io::sink())).unwrap();
+        assert_eq!((show(result).as_str(), out.0.lock().unwrap().as_slice()), ("ok", &b"56789"[..]));
+    }
+}
+
+#[test]
+fn an_option_of_a_stream_of_wasi_io_may_be_absent() {
+    let ty = "func(data: option<input-stream>, to: option<output-stream>) -> result<_, failure>";
+    let function = function(FILTER, ty, STDIO_OF_IO);
+    let none = || Arg::Value(Val::Option(None));
+    let run = |args| show(function.call_with_streams(args, &mut |_| Box::new(io::sink())).unwrap());
+    assert_eq!(run(vec![none(), none()]), "ok");
+    let out = Shared::default();
+    let args = vec![Arg::Stream(Box::new(Cursor::new(b"x".to_vec()))), Arg::Sink(Box::new(out.clone()))];
+    assert_eq!(run(args), "ok");
+    assert_eq!(out.0.lock().unwrap().as_slice(), b"x");
+}
+
 #[test]
 fn bindings_of_streams_are_checked() {
     let program = Program::from_bytes("program.wat", program(FILTER).into()).unwrap();
     for (export, rest, words) in [
         (FLOWS.replace("async ", ""), STDIO, "write `async func`"),
-        (FLOWS.into(), "stdout = \"result.0\"\n", "nothing reads the stream \"data\""),
+        (FLOWS.into(), "stdout = \"result.0\"\n", "nothing is the stream \"data\""),
         (FLOWS.into(), "stdin = \"data\"\n", "nothing is the stream \"0\""),
         (FLOWS.into(), "stdin = \"data\"\nstdout = \"result.0\"\n[files]\n\"/x\" = \"data\"\n", "is bound twice"),
         (FLOWS.into(), "stdin = \"data\"\nstdout = \"result.0\"\nstderr = \"result.0\"\n", "something else is, too"),
         (FLOWS.into(), "stdin = \"data\"\nstdout = \"result.2\"\n", "has no part \"2\""),
         (FLOWS.into(), "stdin = \"data\"\nexit-code = \"result.0\"\n", "the result is `stream<u8>`"),
         (FLOWS.replace("data: stream<u8>", "data: list<stream<u8>>"), STDIO, "is `list<stream<u8>>`"),
+        (format!("async {OF_IO}"), STDIO_OF_IO, "not those of wasi:io"),
+        (OF_IO.into(), "stdin = \"data\"\n", "nothing is the stream \"to\""),
+        (OF_IO.into(), "stdin = \"to\"\nstdout = \"data\"\n", "what the program writes is"),
         (FLOWS.replace("<u8>", "<u16>"), STDIO, "is `stream<u8>`"),
         (FLOWS.replace(", future<result<_, failure>>", ""), STDIO, "the `future` of that"),
     ] {

@@ -37,6 +37,10 @@ pub enum Type {
     Flags(Vec<String>),
     /// `stream<u8>`, and in a result the `future` that comes with streams: a handle.
     Stream,
+    /// `input-stream` of wasi:io: a handle.
+    Input,
+    /// `output-stream` of wasi:io: a handle.
+    Output,
 }
 
 impl Type {
@@ -145,6 +149,10 @@ pub struct Function {
     pub spilled: bool,
     /// The type of its result, which is a `result` of that and a failure. A record of no fields for none.
     pub result: Type,
+    /// Whether it is asynchronous.
+    pub asynchronous: bool,
+    /// What the program writes to streams that the caller gives.
+    pub sinks: Vec<(Place, Origin)>,
     /// Streams and the future of the result, which are given at once; nothing if the result is given at the end.
     pub early: Vec<Early>,
     /// Whether what is given at once is too much for core values, and lies in memory (asynchronous functions only).
@@ -203,7 +211,7 @@ structs! {
     Case { name, ty }
     Input { path, place, directory }
     Output { from, field }
-    Function { params, spilled, result, early, given_in_memory, args, env, inputs, scratch, stdin, outputs, exit_codes }
+    Function { params, spilled, result, asynchronous, sinks, early, given_in_memory, args, env, inputs, scratch, stdin, outputs, exit_codes }
 }
 
 impl Record for u32 {
@@ -293,6 +301,8 @@ impl Record for Type {
             Type::Variant(_) => 7,
             Type::Flags(_) => 8,
             Type::Stream => 9,
+            Type::Input => 10,
+            Type::Output => 11,
         };
         number.put(out);
         match self {
@@ -316,6 +326,8 @@ impl Record for Type {
             7 => Type::Variant(Record::get(bytes)?),
             8 => Type::Flags(Record::get(bytes)?),
             9 => Type::Stream,
+            10 => Type::Input,
+            11 => Type::Output,
             number @ (0x101 | 0x102 | 0x104 | 0x108) => Type::Unsigned(number as u8),
             number @ (0x201 | 0x202 | 0x204 | 0x208) => Type::Signed(number as u8),
             _ => return None,
@@ -432,9 +444,13 @@ mod tests {
                 Type::Record(vec![Type::Bool, Type::F32, Type::F64, Type::Char]),
                 Type::Flags(vec!["a".into(), "b".into()]),
                 Type::Stream,
+                Type::Input,
+                Type::Output,
             ],
             spilled: true,
             result: Type::Record(vec![Type::Text, Type::Unsigned(4)]),
+            asynchronous: true,
+            sinks: vec![(vec![1], Origin::Stderr)],
             early: vec![Early::Flow(Origin::Stdout), Early::Result],
             given_in_memory: false,
             args: vec![

@@ -84,9 +84,10 @@ impl Binding {
     /// What the shim is told, checked against the function's type.
     pub(super) fn function(&self, signature: &Signature) -> Result<Function, LiftError> {
         let names = Names { signature };
-        let mut outputs = self.outputs(&names)?;
-        let mut inputs = Vec::new();
         let mut streams = Vec::new();
+        let mut sinks = Vec::new();
+        let mut outputs = self.outputs(&names, &mut sinks)?;
+        let mut inputs = Vec::new();
         for (path, value) in &self.files {
             let (inside, directory) = inside(path)?;
             match names.part(value)? {
@@ -96,6 +97,10 @@ impl Binding {
                 }
                 None => {
                     let (place, ty) = names.place(value)?;
+                    if *without_option(&ty.ty) == Type::Output && !directory {
+                        sinks.push((place, Origin::File(inside)));
+                        continue;
+                    }
                     names.check_contents(path, value, ty, directory)?;
                     streams.extend(holds_stream(&ty.ty).then_some(place[0]));
                     inputs.push(Input { path: inside, place, directory });
@@ -112,6 +117,7 @@ impl Binding {
             }
             None => None,
         };
+        streams.extend(sinks.iter().map(|(place, _)| place[0]));
         names.check_streams(&streams)?;
         let early = names.early(&mut outputs)?;
         let outputs = names.outputs(outputs)?;
@@ -119,6 +125,8 @@ impl Binding {
             params: signature.params.iter().map(|(_, param)| param.ty.clone()).collect(),
             spilled: signature.spilled,
             result: signature.result.ty.clone(),
+            asynchronous: signature.flow.as_ref().is_some_and(|(flow, _)| flow.callback.is_some()),
+            sinks,
             early,
             given_in_memory: signature.flow.as_ref().is_some_and(|(_, in_memory)| *in_memory),
             args: names.words(&self.argv, false)?,
@@ -131,7 +139,8 @@ impl Binding {
         })
     }
 
-    fn outputs(&self, names: &Names<'_>) -> Result<Vec<Bound>, LiftError> {
+    /// What the program writes; what of it goes to streams that the caller gives is put into `sinks`.
+    fn outputs(&self, names: &Names<'_>, sinks: &mut Vec<(Place, Origin)>) -> Result<Vec<Bound>, LiftError> {
         let streams = [
             ("stdout", &self.stdout, Origin::Stdout),
             ("stderr", &self.stderr, Origin::Stderr),
@@ -140,6 +149,13 @@ impl Binding {
         let mut outputs = Vec::new();
         for (key, value, from) in streams {
             let Some(value) = value else { continue };
+            if let Ok((place, named)) = names.place(value)
+                && *without_option(&named.ty) == Type::Output
+                && from != Origin::ExitCode
+            {
+                sinks.push((place, from));
+                continue;
+            }
             let part = names.part(value)?.ok_or_else(|| {
                 LiftError::new(format!("{key} = {value:?}: what the program writes is \"result\" or \"result.NAME\""))
             })?;
@@ -249,24 +265,24 @@ impl Names<'_> {
         }
     }
 
-    /// Every stream is read by one file or stdin, and is a parameter by itself.
-    fn check_streams(&self, read: &[u32]) -> Result<(), LiftError> {
+    /// Every stream is one file or one of the standard streams, and a parameter by itself.
+    fn check_streams(&self, used: &[u32]) -> Result<(), LiftError> {
         for (at, (name, param)) in self.signature.params.iter().enumerate() {
             if !holds_stream(&param.ty) {
                 continue;
             }
-            if *without_option(&param.ty) != Type::Stream {
+            if !matches!(without_option(&param.ty), Type::Stream | Type::Input | Type::Output) {
                 let what = format!("{name:?} is `{}`: a stream is a parameter by itself, or an option", param.wit);
                 return Err(LiftError::new(what));
             }
-            match read.iter().filter(|read| **read as usize == at).count() {
+            match used.iter().filter(|used| **used as usize == at).count() {
                 1 => {}
                 0 => {
                     return Err(LiftError::new(format!(
-                        "nothing reads the stream {name:?}: bind stdin or a file to it"
+                        "nothing is the stream {name:?}: bind stdin, stdout or a file to it"
                     )));
                 }
-                _ => return Err(LiftError::new(format!("the stream {name:?} is bound twice, and can be read once"))),
+                _ => return Err(LiftError::new(format!("the stream {name:?} is bound twice, and can be used once"))),
             }
         }
         Ok(())
@@ -303,7 +319,7 @@ impl Names<'_> {
         let (right, wanted) = if directory {
             (is_files(ty), "list<tuple<string, list<u8>>>")
         } else {
-            (matches!(ty, Type::Text | Type::Stream) || ty.is_bytes(), "string or list<u8>")
+            (matches!(ty, Type::Text | Type::Stream | Type::Input) || ty.is_bytes(), "string or list<u8>")
         };
         if right {
             return Ok(());

@@ -107,7 +107,7 @@ pub fn lift(program: &[u8], binding: &Binding) -> Result<Lifted, LiftError> {
     crate::link::check_header(&carried.program)?;
     Validator::new_with_features(WasmFeatures::all()).validate_all(&carried.program).map_err(LinkError::parse)?;
     let flow = signature.flow.as_ref().map(|(flow, _)| flow);
-    let kind = if flow.is_some() { "[async-lift]" } else { "" };
+    let kind = if flow.is_some_and(|flow| flow.callback.is_some()) { "[async-lift]" } else { "" };
     let name = format!("{kind}{INTERFACE}#{}", signature.name);
     let lift = Lift { name: &name, params: &signature.core, pinned: binding.pinned, flow };
     let carry = Carry { segment: &segment, codec: carried.codec, entry: false, lift: Some(lift) };
@@ -121,7 +121,8 @@ pub fn lift(program: &[u8], binding: &Binding) -> Result<Lifted, LiftError> {
     };
     let linked = link_carrying(&carried.program, LIFT_SHIM, &options, Some(carry))?;
     let of_wasi = linked.report.remaining.iter().map(|import| &import.module).filter(|name| name.starts_with("wasi:"));
-    let mut imports: Vec<String> = of_wasi.cloned().collect();
+    // Streams that the function's type names are its own business.
+    let mut imports: Vec<String> = of_wasi.filter(|name| !name.starts_with("wasi:io/")).cloned().collect();
     imports.sort();
     imports.dedup();
     if let Some(foreign) = linked.report.remaining.iter().find(|import| import.by_program) {

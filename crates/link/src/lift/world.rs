@@ -35,12 +35,40 @@ package wasi:clocks@0.2.0 {
     now: func() -> datetime;
   }
 }
+package wasi:io@0.2.0 {
+  interface error {
+    resource error;
+  }
+  interface poll {
+    resource pollable {
+      block: func();
+    }
+  }
+  interface streams {
+    use error.{error};
+    use poll.{pollable};
+    variant stream-error { last-operation-failed(error), closed }
+    resource input-stream {
+      blocking-read: func(len: u64) -> result<list<u8>, stream-error>;
+    }
+    resource output-stream {
+      check-write: func() -> result<u64, stream-error>;
+      write: func(contents: list<u8>) -> result<_, stream-error>;
+      blocking-flush: func() -> result<_, stream-error>;
+      subscribe: func() -> pollable;
+    }
+  }
+}
 package wasi:random@0.2.0 {
   interface random {
     get-random-u64: func() -> u64;
   }
 }
 ";
+
+/// The streams of wasi:io.
+const INPUT: &str = "input-stream";
+const OUTPUT: &str = "output-stream";
 
 /// The types of the function.
 pub(super) struct Signature {
@@ -71,8 +99,15 @@ pub(super) enum Early {
 pub(super) fn world(binding: &Binding, imports: &[String]) -> Result<(Resolve, WorldId), LiftError> {
     let export = binding.export.trim().trim_end_matches(';');
     let imports: String = imports.iter().map(|name| format!("  import {name};\n")).collect();
+    let named = |name: &str| binding.export.contains(name) || binding.types.contains(name);
+    let streams: Vec<&str> = [INPUT, OUTPUT].into_iter().filter(|name| named(name)).collect();
+    let uses = if streams.is_empty() {
+        String::new()
+    } else {
+        format!("  use wasi:io/streams@0.2.0.{{{}}};\n", streams.join(", "))
+    };
     let text = format!(
-        "package weir:lifted;\n\ninterface api {{\n{FAILURE}\n{}\n  {export};\n}}\n\nworld lifted {{\n{imports}  export api;\n}}\n\n{WASI}",
+        "package weir:lifted;\n\ninterface api {{\n{uses}{FAILURE}\n{}\n  {export};\n}}\n\nworld lifted {{\n{imports}  export api;\n}}\n\n{WASI}",
         binding.types
     );
     let mut resolve = Resolve::default();
@@ -101,7 +136,13 @@ pub(super) fn signature(binding: &Binding) -> Result<Signature, LiftError> {
     }
     let asynchronous = function.kind.is_async();
     let early = function.result.as_ref().map_or(Ok(None), |ty| describe.early(ty))?;
-    if !asynchronous && (early.is_some() || params.iter().any(|(_, param)| holds_stream(&param.ty))) {
+    let holds = |of: &dyn Fn(&Type) -> bool| params.iter().any(|(_, param)| holds(&param.ty, of));
+    let of_io = holds(&|ty| matches!(ty, Type::Input | Type::Output));
+    if asynchronous && of_io {
+        let what = format!("`{wit}` is asynchronous, so its streams are `stream<u8>`, not those of wasi:io");
+        return Err(LiftError::new(what));
+    }
+    if !asynchronous && (early.is_some() || holds(&|ty| *ty == Type::Stream)) {
         let what = format!("`{wit}` has streams, whose bytes flow while it runs: write `async func`");
         return Err(LiftError::new(what));
     }
@@ -122,7 +163,11 @@ pub(super) fn signature(binding: &Binding) -> Result<Signature, LiftError> {
         early,
         core: values(&core.params),
         spilled: core.indirect_params,
-        flow: asynchronous.then(|| flow(&resolve, interface, function)),
+        flow: if asynchronous {
+            Some(flow(&resolve, interface, function))
+        } else {
+            of_io.then(|| (Flow::default(), false))
+        },
     })
 }
 
@@ -138,13 +183,18 @@ fn values(types: &[WasmType]) -> Vec<ValType> {
 
 /// Whether a stream is somewhere in a type.
 pub(super) fn holds_stream(ty: &Type) -> bool {
-    match ty {
-        Type::Stream => true,
-        Type::List(item) => holds_stream(item),
-        Type::Record(fields) => fields.iter().any(holds_stream),
-        Type::Variant(cases) => cases.iter().filter_map(|case| case.ty.as_ref()).any(holds_stream),
-        _ => false,
-    }
+    holds(ty, &|ty| matches!(ty, Type::Stream | Type::Input | Type::Output))
+}
+
+/// Whether what is meant is somewhere in a type.
+fn holds(ty: &Type, meant: &dyn Fn(&Type) -> bool) -> bool {
+    meant(ty)
+        || match ty {
+            Type::List(item) => holds(item, meant),
+            Type::Record(fields) => fields.iter().any(|field| holds(field, meant)),
+            Type::Variant(cases) => cases.iter().filter_map(|case| case.ty.as_ref()).any(|ty| holds(ty, meant)),
+            _ => false,
+        }
 }
 
 /// The imports of an asynchronous function. All streams are of bytes, so that one of them names the type of all.
@@ -180,7 +230,7 @@ fn flow(resolve: &Resolve, interface: InterfaceId, function: &wit_parser::Functi
     }
     add("task_return", &module, task_return);
     let callback = format!("[callback][async-lift]{INTERFACE}#{name}");
-    (Flow { callback, imports, given: values(&core.params) }, core.indirect_params)
+    (Flow { callback: Some(callback), imports, given: values(&core.params) }, core.indirect_params)
 }
 
 struct Describe<'r> {
@@ -229,6 +279,20 @@ impl Describe<'_> {
         match results[..] {
             [result] => Ok(Some((all, result))),
             _ => Ok(None),
+        }
+    }
+
+    /// A stream of wasi:io.
+    fn of_io(&self, resource: wit_parser::TypeId) -> Option<(Type, &'static str)> {
+        let def = &self.resolve.types[resource];
+        if let TypeDefKind::Type(wit_parser::Type::Id(other)) = def.kind {
+            return self.of_io(other);
+        }
+        let wit_parser::TypeOwner::Interface(owner) = def.owner else { return None };
+        match (self.resolve.interfaces[owner].name.as_deref()?, def.name.as_deref()?) {
+            ("streams", INPUT) => Some((Type::Input, INPUT)),
+            ("streams", OUTPUT) => Some((Type::Output, OUTPUT)),
+            _ => None,
         }
     }
 
@@ -309,6 +373,12 @@ impl Describe<'_> {
             }
             TypeDefKind::Flags(flags) => {
                 plain(Type::Flags(flags.flags.iter().map(|flag| flag.name.clone()).collect()), "flags".into())
+            }
+            TypeDefKind::Handle(Handle::Own(resource) | Handle::Borrow(resource))
+                if self.of_io(*resource).is_some() =>
+            {
+                let (ty, name) = self.of_io(*resource).unwrap_or((Type::Input, INPUT));
+                plain(ty, name.into())
             }
             TypeDefKind::Stream(Some(wit_parser::Type::U8)) => plain(Type::Stream, "stream<u8>".into()),
             TypeDefKind::Stream(_) => Err(LiftError::new("a stream of a lifted function is `stream<u8>`")),

@@ -117,11 +117,11 @@ fn lifted(plan: &Plan<'_>) -> Result<Function, LinkError> {
         };
         code.i64_store(MemArg { offset: at as u64 * 8, align: 3, memory_index: memory });
     }
-    if plan.flow().is_some() {
-        code.call(plan.shim_export("flow:call")?).drop().i32_const(EXIT).end();
-    } else {
-        code.call(plan.shim_export("lift:call")?).end();
-    }
+    match plan.flow() {
+        None => code.call(plan.shim_export("lift:call")?).end(),
+        Some(flow) if flow.callback.is_none() => code.call(plan.shim_export("flow:call")?).end(),
+        Some(_) => code.call(plan.shim_export("flow:call")?).drop().i32_const(EXIT).end(),
+    };
     Ok(function)
 }
 

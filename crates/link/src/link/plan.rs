@@ -6,6 +6,10 @@
 //! shim's. Of all other index spaces the program's part stays where it is and the shim's follows,
 //! so functions are the only thing in the program whose numbers change.
 
+mod lifting;
+
+pub(crate) use lifting::{Flow, Lift};
+
 use super::generated::Generated;
 use super::options::{DroppedSection, Exit, LinkOptions, LinkReport, RemainingImport, Unwind};
 use super::shim::Shim;
@@ -90,43 +94,6 @@ pub(crate) struct Carry<'a> {
     /// The function that the program becomes; then the host is asked for nothing but clock and randomness.
     pub lift: Option<Lift<'a>>,
 }
-
-/// How a program is lifted to a function of the component model.
-#[derive(Clone, Copy)]
-pub(crate) struct Lift<'a> {
-    /// The name of the core function that is exported.
-    pub name: &'a str,
-    /// The core values of its parameters. Its result is an address.
-    pub params: &'a [ValType],
-    /// Clock and randomness are constants, and nothing is imported.
-    pub pinned: bool,
-    /// What an asynchronous function needs.
-    pub flow: Option<&'a Flow>,
-}
-
-/// How an asynchronous function speaks with its caller.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Flow {
-    /// The name of the core function that the component model calls back.
-    pub callback: String,
-    /// What stands behind each function of `weir:flow` that the function's type makes possible: module and name.
-    pub imports: BTreeMap<&'static str, (String, String)>,
-    /// The core values that are given by `task_return`.
-    pub given: Vec<ValType>,
-}
-
-/// The functions of the shim that a lifted program's function begins with.
-const LIFT_ROOTS: [&str; 3] = ["lift:slots", "lift:call", "lift:realloc"];
-/// The same of an asynchronous one.
-const FLOW_ROOTS: [&str; 4] = ["lift:slots", "flow:call", "flow:slots", "lift:realloc"];
-/// What the shim asks itself besides where streams are files.
-const FLOW_INSIDE: [&str; 2] = ["stream_read", "stream_write"];
-/// What the shim asks of a host, and of itself in a lifted program.
-const LIFT_INSIDE: [&str; 7] =
-    ["blob_read", "fd_read", "fd_write", "fd_fdstat_get", "fd_fdstat_set_flags", "fd_filestat_get", "poll_oneoff"];
-const CLOCK: &str = "clock_time_get";
-/// `inval`, for a clock that nobody asks for.
-const ERRNO_INVAL: i32 = 28;
 
 /// The types of the result: the program's, then those that are added.
 pub(crate) struct TypePool {
@@ -267,7 +234,7 @@ impl<'a> Plan<'a> {
             lifted: None,
             callback: None,
             task_return: None,
-            asks_for_time: p1.iter().flatten().any(|(_, function, _)| function.name == CLOCK),
+            asks_for_time: p1.iter().flatten().any(|(_, function, _)| function.name == lifting::CLOCK),
             report: LinkReport { program_bytes: program.bytes.len() as u64, changed: true, ..LinkReport::default() },
             program,
             shim,
@@ -281,22 +248,6 @@ impl<'a> Plan<'a> {
         plan.plan_generated()?;
         plan.assign_indices()?;
         Ok(plan)
-    }
-
-    /// How the program is lifted, if it is.
-    pub fn lift(&self) -> Option<Lift<'a>> {
-        self.carry.and_then(|carry| carry.lift)
-    }
-
-    /// What an asynchronous function needs, if the program becomes one.
-    pub fn flow(&self) -> Option<&'a Flow> {
-        self.lift().and_then(|lift| lift.flow)
-    }
-
-    /// The function of the shim that answers what it would ask a host.
-    fn answered_by(flow: bool, shim: &Shim<'_>, name: &str) -> Option<u32> {
-        let own = |kind: &str| shim.exports.get(format!("{kind}:{name}").as_str()).copied();
-        flow.then(|| own("flow")).flatten().or_else(|| own("lift"))
     }
 
     fn check_memory(&mut self) -> Result<(), LinkError> {
@@ -363,30 +314,9 @@ impl<'a> Plan<'a> {
         Ok(())
     }
 
-    /// What becomes of an import that is not WASI 0.1. A lifted program gets of WASI 0.2 what can be answered inside.
-    fn use_of_p2(&self, import: &wasmparser::Import<'_>, ty: u32) -> Result<Use, LinkError> {
-        let Some((interface, version)) = import.module.split_once('@') else { return Ok(Use::Foreign) };
-        if self.lift().is_none() || !interface.starts_with("wasi:") || !version.starts_with("0.2.") {
-            return Ok(Use::Foreign);
-        }
-        if interface == "wasi:cli/exit" && import.name == "exit" {
-            let found = p1::find("proc_exit").ok_or_else(|| LinkError::shim("WASI has no proc_exit"))?;
-            return Ok(Use::Exit { id: found.0 });
-        }
-        let Some(shim) = &self.shim else { return Ok(Use::Denied) };
-        let Some(function) = shim.exports.get(format!("p2:{interface}#{}", import.name).as_str()) else {
-            return Ok(Use::Denied);
-        };
-        if self.program.signature(ty).as_ref() == Some(&shim.signature(*function)?) {
-            return Ok(Use::Inside { function: *function });
-        }
-        let message = format!("it imports `{}.{}` with a type of its own", import.module, import.name);
-        Err(LinkError::new(LinkErrorKind::Lift { message }))
-    }
-
     /// Finds the part of the shim that is reachable from what the program imports.
     fn mark_needed(&mut self) -> Result<(), LinkError> {
-        let flow = self.flow().is_some();
+        let flow = self.flow();
         let Some(shim) = &mut self.shim else { return Ok(()) };
         let mut roots = BTreeSet::new();
         for used in &self.uses {
@@ -407,13 +337,7 @@ impl<'a> Plan<'a> {
         }
         roots.extend(codec_of(shim, self.carry)?);
         if self.carry.is_some_and(|carry| carry.lift.is_some()) {
-            let begin: &[&str] = if flow { &FLOW_ROOTS } else { &LIFT_ROOTS };
-            let streams: &[&str] = if flow { &FLOW_INSIDE } else { &[] };
-            let inside = LIFT_INSIDE.iter().chain(streams).copied().chain(self.asks_for_time.then_some(CLOCK));
-            let found = begin.iter().map(|name| (*name, shim.exports.get(*name).copied()));
-            for (name, function) in found.chain(inside.map(|name| (name, Self::answered_by(flow, shim, name)))) {
-                roots.insert(function.ok_or_else(|| LinkError::shim(format!("it does not export `{name}`")))?);
-            }
+            roots.extend(lifting::roots(shim, flow, self.asks_for_time)?);
         }
         shim.need(roots)?;
         let defined = shim.needed.functions.iter().filter(|at| **at >= shim.module.imported.functions).count();
@@ -512,7 +436,9 @@ impl<'a> Plan<'a> {
                 LIFT => self.lift_access(import.name, &signature)?,
                 FLOW => self.flow_access(import.name, &signature)?,
                 p1::SNAPSHOT | WEIR if self.lift().is_some() => self.inside(import.module, import.name, &signature)?,
-                wasi if wasi.starts_with("wasi:") && self.lift().is_some_and(|lift| lift.pinned) => {
+                wasi if (wasi.starts_with("wasi:clocks/") || wasi.starts_with("wasi:random/"))
+                    && self.lift().is_some_and(|lift| lift.pinned) =>
+                {
                     Callee::Inline { instructions: stub(&signature, 0)?, function: None }
                 }
                 wasi if wasi.starts_with("wasi:") && self.lift().is_some() => {
@@ -542,54 +468,6 @@ impl<'a> Plan<'a> {
             self.shim_imports.insert(index, callee);
         }
         Ok(())
-    }
-
-    /// What a lifted program's shim would ask a host is answered by itself.
-    fn inside(&mut self, module: &str, name: &str, signature: &Signature) -> Result<Callee, LinkError> {
-        let shim = self.shim.as_ref().ok_or_else(|| LinkError::shim("nothing is lifted without a shim"))?;
-        let own = Self::answered_by(self.flow().is_some(), shim, name);
-        if let Some(function) = own.filter(|function| shim.needed.functions.contains(function)) {
-            return Ok(Callee::Own(function));
-        }
-        let errno = match name {
-            CLOCK => ERRNO_INVAL,
-            _ if module == WEIR => ERRNO_BADF,
-            _ => ERRNO_NOSYS,
-        };
-        Ok(Callee::Inline { instructions: stub(signature, errno)?, function: None })
-    }
-
-    /// The functions of `weir:flow`: imports of the component model, as far as the function's type makes them possible.
-    fn flow_access(&mut self, name: &str, signature: &Signature) -> Result<Callee, LinkError> {
-        let Some((module, import)) = self.flow().and_then(|flow| flow.imports.get(name)) else {
-            return Ok(Callee::Inline { instructions: stub(signature, 0)?, function: None });
-        };
-        if name == "task_return" {
-            let given = self.flow().map_or(&[][..], |flow| &flow.given);
-            let ty = self.types.intern(&Signature::new(given, &[]));
-            self.task_return = Some(self.add_import(module, import, ty, true));
-            return Ok(Callee::Give);
-        }
-        let ty = self.types.intern(signature);
-        Ok(Callee::Function(self.add_import(module, import, ty, true)))
-    }
-
-    /// The functions of `weir:lift`: starting the program, and what it exited with.
-    fn lift_access(&self, name: &str, signature: &Signature) -> Result<Callee, LinkError> {
-        let exits = self.uses.iter().any(|used| matches!(used, Use::Exit { .. }));
-        let (callee, expected) = match name {
-            "start" => (Callee::Start, Signature::new(&[], &[])),
-            "realloc" => (Callee::Realloc, Signature::new(&[ValType::I32; 4], &[ValType::I32])),
-            "exit_code" => {
-                let code = if exits { Instruction::GlobalGet(self.exit_global()) } else { Instruction::I64Const(-1) };
-                (Callee::Inline { instructions: vec![code], function: None }, Signature::new(&[], &[ValType::I64]))
-            }
-            _ => return Err(LinkError::shim(format!("it imports `{LIFT}.{name}`, which does not exist"))),
-        };
-        if *signature == expected {
-            return Ok(callee);
-        }
-        Err(LinkError::shim(format!("it imports `{LIFT}.{name}` as {signature}, not as {expected}")))
     }
 
     /// The errno that a call answers if its import is left out.
@@ -670,7 +548,7 @@ impl<'a> Plan<'a> {
         if let Some(lift) = self.lift() {
             self.types.intern(&Signature::new(lift.params, &[ValType::I32]));
             self.generated.push(Generated::Lifted);
-            if lift.flow.is_some() {
+            if lift.flow.is_some_and(|flow| flow.callback.is_some()) {
                 self.generated.extend([Generated::Callback, Generated::Give]);
             }
         }
@@ -758,44 +636,8 @@ impl<'a> Plan<'a> {
                 *callee = Callee::Function(exit);
             }
         }
-        if self.lift().is_some() {
-            let start = self.start_function()?;
-            for callee in self.shim_imports.values_mut().filter(|callee| matches!(callee, Callee::Start)) {
-                *callee = Callee::Function(start);
-            }
-            let realloc = self.realloc_function();
-            for callee in self.shim_imports.values_mut().filter(|callee| matches!(callee, Callee::Realloc)) {
-                let missing =
-                    || LinkErrorKind::Lift { message: "it asks for lists, and has no `cabi_realloc` for them".into() };
-                *callee = Callee::Function(realloc.ok_or_else(|| LinkError::new(missing()))?);
-            }
-            for callee in self.shim_imports.values_mut().filter(|callee| matches!(callee, Callee::Give)) {
-                *callee = Callee::Function(give.ok_or_else(|| LinkError::shim("nothing gives the result"))?);
-            }
-        }
+        self.settle_lifted(give)?;
         Ok(())
-    }
-
-    /// The function of the result that runs the program from its beginning to its end.
-    fn start_function(&self) -> Result<u32, LinkError> {
-        let start = self.program.exports.iter().find(|export| export.name == "_start");
-        let Some(start) = start.filter(|export| matches!(export.kind, ExternalKind::Func | ExternalKind::FuncExact))
-        else {
-            let message = "it has no function `_start`: only commands can be lifted, not libraries".into();
-            return Err(LinkError::new(LinkErrorKind::Lift { message }));
-        };
-        let own = || self.functions.get(start.index);
-        let index = self.entries.get(&start.index).copied().or_else(own);
-        index.ok_or_else(|| LinkError::invalid("`_start` does not exist", 0))
-    }
-
-    /// The function of the result by which the program gives memory for what it is given.
-    fn realloc_function(&self) -> Option<u32> {
-        let realloc = self.program.exports.iter().find(|export| export.name == "cabi_realloc");
-        let realloc = realloc.filter(|export| export.kind == ExternalKind::Func)?;
-        let signature = self.program.signature(*self.program.functions.get(realloc.index as usize)?)?;
-        let right = signature == Signature::new(&[ValType::I32; 4], &[ValType::I32]);
-        if right { self.functions.get(realloc.index) } else { None }
     }
 
     /// The function of the result that serves an import of the program, wrappers aside.
@@ -835,8 +677,8 @@ impl<'a> Plan<'a> {
         if let (Some(lift), Some(shim), Some(lifted)) = (self.lift(), &self.shim, self.lifted) {
             let realloc = shim.exports.get("lift:realloc").and_then(|function| self.shim_functions.get(function));
             added.push((lift.name, ExternalKind::Func, lifted));
-            let callback = lift.flow.zip(self.callback);
-            added.extend(callback.map(|(flow, index)| (flow.callback.as_str(), ExternalKind::Func, index)));
+            let callback = lift.flow.and_then(|flow| flow.callback.as_deref()).zip(self.callback);
+            added.extend(callback.map(|(name, index)| (name, ExternalKind::Func, index)));
             added.extend(realloc.map(|function| ("cabi_realloc", ExternalKind::Func, *function)));
             added.extend(self.report.shim_memory.map(|memory| ("memory", ExternalKind::Memory, memory)));
             return added;

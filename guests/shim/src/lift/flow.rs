@@ -1,10 +1,10 @@
-//! Streams of a lifted function (WASI 0.3): bytes flow while the program runs. A read of the program waits until the
+//! Streams of a lifted function, those of WASI 0.3 and by `io` those of wasi:io: bytes flow while the program runs. A read of the program waits until the
 //! caller has written, a write until the caller has read, and never more is held here than one buffer of each.
 //!
 //! A file that is a stream is read from its beginning to its end. A program that asks for its size, or moves in it,
 //! gets a file: what is still to come is read at once. That works as long as what it has read before is still kept.
 
-use super::{Failure, Value, function, inside, outcome, prepare, run};
+use super::{Failure, Value, function, inside, io, outcome, prepare, run};
 use crate::program::{Iovs, Program};
 use crate::state::{Single, path, process};
 use crate::{abi, lift::values};
@@ -132,7 +132,8 @@ fn ends(both: i64) -> (u32, u32) {
     (both as u32, (both >> 32) as u32)
 }
 
-/// The function is asynchronous: what it gives is told by `task_return`.
+/// Calls a function that has streams. What an asynchronous one gives is told by `task_return`; the other ones give
+/// where their result is.
 #[unsafe(export_name = "flow:call")]
 extern "C" fn flow_call() -> u32 {
     let function = function();
@@ -153,7 +154,12 @@ extern "C" fn flow_call() -> u32 {
     }
     let result = prepare(&function).and_then(|()| run(&function));
     let result = flows.close().map_err(Failure::new).and(result);
+    let result = io::trouble().map_or(result, |message| Err(Failure::new(message)));
     let (ty, value) = outcome(&function, result);
+    if !function.asynchronous {
+        let Some(at) = values::to_memory(&ty, &value) else { core::arch::wasm32::unreachable() };
+        return at;
+    }
     match future {
         None => give(&function, &ty, &value),
         Some(future) => {
@@ -200,6 +206,11 @@ pub fn reads_stdin(stream: u32) {
     flows.stdin = Some(flows.add(stream, reads(stream, None)));
 }
 
+/// Lets what the program writes there go to this stream.
+pub fn writes(stream: u32, from: &Origin) {
+    Flows::get().writes(stream, from);
+}
+
 /// Gives the number under which a file of the tree is this stream.
 pub fn reads_file(stream: u32) -> StreamId {
     StreamId(Flows::get().add(stream, reads(stream, Some(Vec::new()))))
@@ -217,14 +228,18 @@ impl Flows {
     /// A new stream of what the program writes there; gives the end that is read.
     fn write_to(&mut self, from: &Origin) -> Value {
         let (readable, writable) = ends(linked::stream_new());
-        let end = Writes { stream: writable, gone: false, opened: false, from: from.clone() };
-        let number = self.add(writable, End::Writes(end));
+        self.writes(writable, from);
+        Value::Handle(readable)
+    }
+
+    fn writes(&mut self, stream: u32, from: &Origin) {
+        let end = Writes { stream, gone: false, opened: false, from: from.clone() };
+        let number = self.add(stream, End::Writes(end));
         match from {
             Origin::Stdout => self.stdout = Some(number),
             Origin::Stderr => self.stderr = Some(number),
             _ => {}
         }
-        Value::Handle(readable)
     }
 
     /// Ends all streams. A file that the program put in a stream's place goes out now.

@@ -6,6 +6,7 @@
 
 mod flow;
 mod inside;
+mod io;
 mod p2;
 mod values;
 
@@ -216,6 +217,11 @@ fn lay_out(function: &Function, params: &[Value]) -> Result<(), Failure> {
     if function.outputs.iter().any(|output| output.from == Origin::Stderr) {
         state.stderr.max = usize::MAX;
     }
+    for (place, from) in &function.sinks {
+        if let Some(Value::Handle(stream)) = find(params, place).and_then(Value::present) {
+            flow::writes(*stream, from);
+        }
+    }
     let root = Preopen { name: "/".into(), target: PreopenTarget::Tree(String::new()) };
     let mut image = Image { preopens: alloc::vec![root], ..Image::default() };
     for input in &function.inputs {
@@ -229,7 +235,9 @@ fn lay_out(function: &Function, params: &[Value]) -> Result<(), Failure> {
         Early::Flow(from) => Some(from),
         Early::Result => None,
     });
-    let written = function.outputs.iter().map(|output| &output.from).chain(early).filter_map(|from| match from {
+    let sinks = function.sinks.iter().map(|(_, from)| from);
+    let written = function.outputs.iter().map(|output| &output.from).chain(early).chain(sinks);
+    let written = written.filter_map(|from| match from {
         Origin::Directory(path) => Some(path.as_str()),
         Origin::File(path) => path.rsplit_once('/').map(|(parent, _)| parent),
         _ => None,

@@ -93,7 +93,7 @@ fn layout(ty: &Type) -> (usize, usize) {
     match ty {
         Type::Bool => (1, 1),
         Type::Unsigned(bytes) | Type::Signed(bytes) => (usize::from(*bytes), usize::from(*bytes)),
-        Type::F32 | Type::Char | Type::Stream => (4, 4),
+        Type::F32 | Type::Char | Type::Stream | Type::Input | Type::Output => (4, 4),
         Type::F64 => (8, 8),
         Type::Text | Type::List(_) => (8, 4),
         Type::Record(fields) => {
@@ -229,7 +229,7 @@ fn scalar(ty: &Type, bits: u64) -> Option<Value> {
         Type::F32 => Value::F32(f32::from_bits(bits as u32)),
         Type::F64 => Value::F64(f64::from_bits(bits)),
         Type::Char => Value::Char(char::from_u32(bits as u32)?),
-        Type::Stream => Value::Handle(bits as u32),
+        Type::Stream | Type::Input | Type::Output => Value::Handle(bits as u32),
         Type::Flags(names) => {
             let set = names.iter().enumerate().filter(|(at, _)| bits >> at & 1 == 1);
             Value::Flags(set.map(|(_, name)| name.clone()).collect())

@@ -1,0 +1,202 @@
+//! What linking does for a program that is lifted: what it asks for is answered by the shim itself, and what the shim
+//! asks for is the program, the component model, or the shim again.
+
+use super::{Callee, ERRNO_BADF, ERRNO_NOSYS, Plan, Use, stub};
+use crate::error::{LinkError, LinkErrorKind};
+use crate::link::shim::Shim;
+use crate::p1::{self, Signature};
+use crate::{LIFT, WEIR};
+use std::collections::{BTreeMap, BTreeSet};
+use wasm_encoder::{Instruction, ValType};
+use wasmparser::ExternalKind;
+
+/// How a program is lifted to a function of the component model.
+#[derive(Clone, Copy)]
+pub(crate) struct Lift<'a> {
+    /// The name of the core function that is exported.
+    pub name: &'a str,
+    /// The core values of its parameters. Its result is an address.
+    pub params: &'a [ValType],
+    /// Clock and randomness are constants, and nothing is imported.
+    pub pinned: bool,
+    /// What a function with streams needs.
+    pub flow: Option<&'a Flow>,
+}
+
+/// How a function with streams speaks with its caller.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Flow {
+    /// The name of the core function that the component model calls back, if the function is asynchronous. Otherwise
+    /// its streams are those of wasi:io, and the shim serves `weir:flow` by these.
+    pub callback: Option<String>,
+    /// What stands behind each function of `weir:flow` that the function's type makes possible: module and name.
+    pub imports: BTreeMap<&'static str, (String, String)>,
+    /// The core values that are given by `task_return`.
+    pub given: Vec<ValType>,
+}
+
+/// The functions of the shim that a lifted program's function begins with.
+const LIFT_ROOTS: [&str; 3] = ["lift:slots", "lift:call", "lift:realloc"];
+/// The same of an asynchronous one.
+const FLOW_ROOTS: [&str; 4] = ["lift:slots", "flow:call", "flow:slots", "lift:realloc"];
+/// What serves `weir:flow` where streams are those of wasi:io.
+const IO_ROOTS: [&str; 4] = ["io:stream_read", "io:stream_write", "io:stream_drop_readable", "io:stream_drop_writable"];
+/// What the shim asks itself besides where streams are files.
+const FLOW_INSIDE: [&str; 2] = ["stream_read", "stream_write"];
+/// What the shim asks of a host, and of itself in a lifted program.
+const LIFT_INSIDE: [&str; 7] =
+    ["blob_read", "fd_read", "fd_write", "fd_fdstat_get", "fd_fdstat_set_flags", "fd_filestat_get", "poll_oneoff"];
+pub(super) const CLOCK: &str = "clock_time_get";
+/// `inval`, for a clock that nobody asks for.
+const ERRNO_INVAL: i32 = 28;
+
+/// The functions of the shim that everything else of it is reached from.
+pub(super) fn roots(shim: &Shim<'_>, flow: Option<&Flow>, asks_for_time: bool) -> Result<BTreeSet<u32>, LinkError> {
+    let mut roots = BTreeSet::new();
+    let io = flow.is_some_and(|flow| flow.callback.is_none());
+    let flow = flow.is_some();
+    let begin: &[&str] = if flow { &FLOW_ROOTS } else { &LIFT_ROOTS };
+    let begin: Vec<&str> = begin.iter().chain(IO_ROOTS.iter().filter(|_| io)).copied().collect();
+    let streams: &[&str] = if flow { &FLOW_INSIDE } else { &[] };
+    let inside = LIFT_INSIDE.iter().chain(streams).copied().chain(asks_for_time.then_some(CLOCK));
+    let found = begin.iter().map(|name| (*name, shim.exports.get(*name).copied()));
+    for (name, function) in found.chain(inside.map(|name| (name, answered_by(flow, shim, name)))) {
+        roots.insert(function.ok_or_else(|| LinkError::shim(format!("it does not export `{name}`")))?);
+    }
+    Ok(roots)
+}
+
+/// The function of the shim that answers what it would ask a host.
+fn answered_by(flow: bool, shim: &Shim<'_>, name: &str) -> Option<u32> {
+    let own = |kind: &str| shim.exports.get(format!("{kind}:{name}").as_str()).copied();
+    flow.then(|| own("flow")).flatten().or_else(|| own("lift"))
+}
+
+impl<'a> Plan<'a> {
+    /// How the program is lifted, if it is.
+    pub fn lift(&self) -> Option<Lift<'a>> {
+        self.carry.and_then(|carry| carry.lift)
+    }
+
+    /// What a function with streams needs, if the program becomes one.
+    pub fn flow(&self) -> Option<&'a Flow> {
+        self.lift().and_then(|lift| lift.flow)
+    }
+
+    /// What becomes of an import that is not WASI 0.1. A lifted program gets of WASI 0.2 what can be answered inside.
+    pub(super) fn use_of_p2(&self, import: &wasmparser::Import<'_>, ty: u32) -> Result<Use, LinkError> {
+        let Some((interface, version)) = import.module.split_once('@') else { return Ok(Use::Foreign) };
+        if self.lift().is_none() || !interface.starts_with("wasi:") || !version.starts_with("0.2.") {
+            return Ok(Use::Foreign);
+        }
+        if interface == "wasi:cli/exit" && import.name == "exit" {
+            let found = p1::find("proc_exit").ok_or_else(|| LinkError::shim("WASI has no proc_exit"))?;
+            return Ok(Use::Exit { id: found.0 });
+        }
+        let Some(shim) = &self.shim else { return Ok(Use::Denied) };
+        let Some(function) = shim.exports.get(format!("p2:{interface}#{}", import.name).as_str()) else {
+            return Ok(Use::Denied);
+        };
+        if self.program.signature(ty).as_ref() == Some(&shim.signature(*function)?) {
+            return Ok(Use::Inside { function: *function });
+        }
+        let message = format!("it imports `{}.{}` with a type of its own", import.module, import.name);
+        Err(LinkError::new(LinkErrorKind::Lift { message }))
+    }
+
+    /// What a lifted program's shim would ask a host is answered by itself.
+    pub(super) fn inside(&mut self, module: &str, name: &str, signature: &Signature) -> Result<Callee, LinkError> {
+        let shim = self.shim.as_ref().ok_or_else(|| LinkError::shim("nothing is lifted without a shim"))?;
+        let own = answered_by(self.flow().is_some(), shim, name);
+        if let Some(function) = own.filter(|function| shim.needed.functions.contains(function)) {
+            return Ok(Callee::Own(function));
+        }
+        let errno = match name {
+            CLOCK => ERRNO_INVAL,
+            _ if module == WEIR => ERRNO_BADF,
+            _ => ERRNO_NOSYS,
+        };
+        Ok(Callee::Inline { instructions: stub(signature, errno)?, function: None })
+    }
+
+    /// The functions of `weir:flow`: imports of the component model, as far as the function's type makes them possible.
+    pub(super) fn flow_access(&mut self, name: &str, signature: &Signature) -> Result<Callee, LinkError> {
+        let Some((module, import)) = self.flow().and_then(|flow| flow.imports.get(name)) else {
+            let io = self.flow().is_some_and(|flow| flow.callback.is_none());
+            let own =
+                self.shim.as_ref().filter(|_| io).and_then(|shim| shim.exports.get(format!("io:{name}").as_str()));
+            if let Some(own) = own {
+                return Ok(Callee::Own(*own));
+            }
+            return Ok(Callee::Inline { instructions: stub(signature, 0)?, function: None });
+        };
+        if name == "task_return" {
+            let given = self.flow().map_or(&[][..], |flow| &flow.given);
+            let ty = self.types.intern(&Signature::new(given, &[]));
+            self.task_return = Some(self.add_import(module, import, ty, true));
+            return Ok(Callee::Give);
+        }
+        let ty = self.types.intern(signature);
+        Ok(Callee::Function(self.add_import(module, import, ty, true)))
+    }
+
+    /// The functions of `weir:lift`: starting the program, and what it exited with.
+    pub(super) fn lift_access(&self, name: &str, signature: &Signature) -> Result<Callee, LinkError> {
+        let exits = self.uses.iter().any(|used| matches!(used, Use::Exit { .. }));
+        let (callee, expected) = match name {
+            "start" => (Callee::Start, Signature::new(&[], &[])),
+            "realloc" => (Callee::Realloc, Signature::new(&[ValType::I32; 4], &[ValType::I32])),
+            "exit_code" => {
+                let code = if exits { Instruction::GlobalGet(self.exit_global()) } else { Instruction::I64Const(-1) };
+                (Callee::Inline { instructions: vec![code], function: None }, Signature::new(&[], &[ValType::I64]))
+            }
+            _ => return Err(LinkError::shim(format!("it imports `{LIFT}.{name}`, which does not exist"))),
+        };
+        if *signature == expected {
+            return Ok(callee);
+        }
+        Err(LinkError::shim(format!("it imports `{LIFT}.{name}` as {signature}, not as {expected}")))
+    }
+
+    /// The function of the result that runs the program from its beginning to its end.
+    pub(super) fn start_function(&self) -> Result<u32, LinkError> {
+        let start = self.program.exports.iter().find(|export| export.name == "_start");
+        let Some(start) = start.filter(|export| matches!(export.kind, ExternalKind::Func | ExternalKind::FuncExact))
+        else {
+            let message = "it has no function `_start`: only commands can be lifted, not libraries".into();
+            return Err(LinkError::new(LinkErrorKind::Lift { message }));
+        };
+        let own = || self.functions.get(start.index);
+        let index = self.entries.get(&start.index).copied().or_else(own);
+        index.ok_or_else(|| LinkError::invalid("`_start` does not exist", 0))
+    }
+
+    /// The function of the result by which the program gives memory for what it is given.
+    pub(super) fn realloc_function(&self) -> Option<u32> {
+        let realloc = self.program.exports.iter().find(|export| export.name == "cabi_realloc");
+        let realloc = realloc.filter(|export| export.kind == ExternalKind::Func)?;
+        let signature = self.program.signature(*self.program.functions.get(realloc.index as usize)?)?;
+        let right = signature == Signature::new(&[ValType::I32; 4], &[ValType::I32]);
+        if right { self.functions.get(realloc.index) } else { None }
+    }
+
+    /// Gives what the shim calls by a name of its own the functions that stand for it.
+    pub(super) fn settle_lifted(&mut self, give: Option<u32>) -> Result<(), LinkError> {
+        if self.lift().is_some() {
+            let start = self.start_function()?;
+            for callee in self.shim_imports.values_mut().filter(|callee| matches!(callee, Callee::Start)) {
+                *callee = Callee::Function(start);
+            }
+            let realloc = self.realloc_function();
+            for callee in self.shim_imports.values_mut().filter(|callee| matches!(callee, Callee::Realloc)) {
+                let missing =
+                    || LinkErrorKind::Lift { message: "it asks for lists, and has no `cabi_realloc` for them".into() };
+                *callee = Callee::Function(realloc.ok_or_else(|| LinkError::new(missing()))?);
+            }
+            for callee in self.shim_imports.values_mut().filter(|callee| matches!(callee, Callee::Give)) {
+                *callee = Callee::Function(give.ok_or_else(|| LinkError::shim("nothing gives the result"))?);
+            }
+        }
+        Ok(())
+    }
+}
