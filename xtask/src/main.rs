@@ -27,7 +27,7 @@ cargo xtask COMMAND
   portable [NAME...]    pack real programs and run each pack on every host: the same bytes everywhere
   bench run [--quick]   measure weir beside stock wasmtime; the table is kept in benches/runs
   bench pack [--quick]  measure packs: their size, start, memory and speed; draws docs/pack.svg
-  bench lift [--quick]  measure calls of lifted programs beside processes with files
+  bench lift [--quick]  measure calls of lifted programs beside processes with files, and streams through one
 ";
 
 fn main() -> ExitCode {

@@ -65,7 +65,10 @@ fn draft_binding(options: &Options, trace: &Path) -> Result<ExitCode, Failure> {
 
 fn print_report(options: &Options, report: &LiftReport) {
     println!("{}", options.output.display());
-    println!("  function  {}", report.function);
+    match report.function.as_str() {
+        "" => println!("  library   with functions of its own"),
+        function => println!("  function  {function}"),
+    }
     println!("  program   {:>12} bytes", report.program_bytes);
     println!("  component {:>12} bytes", report.lifted_bytes);
     match report.imports.as_slice() {

@@ -29,7 +29,7 @@ pub enum Type {
     Text,
     /// `list<T>`
     List(Box<Type>),
-    /// `record` and `tuple`, by their fields.
+    /// `record` and `tuple`, by their fields; also nothing.
     Record(Vec<Type>),
     /// `variant`, `enum`, `option` and `result`, by their cases.
     Variant(Vec<Case>),
@@ -41,6 +41,12 @@ pub enum Type {
     Input,
     /// `output-stream` of wasi:io: a handle.
     Output,
+}
+
+impl Default for Type {
+    fn default() -> Self {
+        Type::Record(Vec::new())
+    }
 }
 
 impl Type {
@@ -141,7 +147,7 @@ pub enum Early {
 }
 
 /// The function that a program was lifted to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Function {
     /// The types of its parameters.
     pub params: Vec<Type>,

@@ -27,27 +27,35 @@ impl Bench<'_> {
     }
 
     pub fn timed(&self, command: Command) -> Result<(Duration, Output)> {
-        let mut command = self.pinned(command);
-        let began = Instant::now();
-        let output = process::kept(&mut command)?;
-        let spent = began.elapsed();
-        if !output.status.success() {
-            bail!("{}: {}\n{}", process::words(&command), output.status, String::from_utf8_lossy(&output.stderr));
-        }
-        Ok((spent, output))
+        timed_anywhere(self.pinned(command))
+    }
+
+    /// Whether [`Bench::peak_bytes`] has an answer on this machine.
+    pub fn can_tell_peak(&self) -> bool {
+        Path::new(TIME).exists()
+    }
+
+    /// `command` as [`Bench::peak_bytes`] runs it. It is started by a small process, because a process begins with the
+    /// peak of the one that it was forked from.
+    pub fn under_time(&self, command: &Command) -> Command {
+        within(Command::new(TIME).args(["-f", "%M", "-o"]).arg(self.peak_said()), command)
+    }
+
+    fn peak_said(&self) -> PathBuf {
+        self.scratch.join("peak")
     }
 
     /// The most memory that the process of `command` held at once, in bytes, mapped files included; `None` where
     /// there is no `time` to tell it.
     pub fn peak_bytes(&self, command: &Command) -> Result<Option<f64>> {
-        if !Path::new(TIME).exists() {
+        if !self.can_tell_peak() {
             return Ok(None);
         }
-        let said = self.scratch.join("peak");
-        let output = process::kept(&mut within(Command::new(TIME).args(["-f", "%M", "-o"]).arg(&said), command))?;
+        let output = process::kept(&mut self.under_time(command))?;
         if !output.status.success() {
             bail!("{}: {}\n{}", process::words(command), output.status, String::from_utf8_lossy(&output.stderr));
         }
+        let said = self.peak_said();
         let text = fs::read_to_string(&said).with_context(|| format!("cannot read {}", said.display()))?;
         let kib: f64 = text.trim().parse().with_context(|| format!("{TIME} said {text}"))?;
         Ok(Some(kib * 1024.0))
@@ -62,10 +70,24 @@ impl Bench<'_> {
 /// GNU time, of the package of that name.
 const TIME: &str = "/usr/bin/time";
 
-/// The command that runs `command` behind the words of `outer`, with the same variables.
+/// Runs `command` to its end on whichever CPUs the kernel gives it: for what is more than one process.
+pub fn timed_anywhere(mut command: Command) -> Result<(Duration, Output)> {
+    let began = Instant::now();
+    let output = process::kept(&mut command)?;
+    let spent = began.elapsed();
+    if !output.status.success() {
+        bail!("{}: {}\n{}", process::words(&command), output.status, String::from_utf8_lossy(&output.stderr));
+    }
+    Ok((spent, output))
+}
+
+/// The command that runs `command` behind the words of `outer`, with the same variables and in the same folder.
 fn within(outer: &mut Command, command: &Command) -> Command {
     let mut all = Command::new(outer.get_program());
     all.args(outer.get_args()).arg(command.get_program()).args(command.get_args());
+    if let Some(folder) = command.get_current_dir() {
+        all.current_dir(folder);
+    }
     for (name, value) in command.get_envs() {
         match value {
             Some(value) => all.env(name, value),

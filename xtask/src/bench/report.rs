@@ -12,6 +12,8 @@ pub enum Goal {
     TimesCheaper(f64),
     /// weir's figure is at most this many times the stock one; what is above 1 is room for noise.
     AtMost(f64),
+    /// weir's figure, of which more is better, is at least this many times the other one.
+    AtLeast(f64),
     /// weir's figure is at most `.0` times another figure of weir's, `.1` in the same unit.
     TimesReference(f64, f64),
     /// weir's figure is at most this much above the other one, in the same unit.
@@ -67,7 +69,7 @@ pub struct Report {
 }
 
 impl Row {
-    /// How many times cheaper weir is.
+    /// How many times cheaper weir is; of speeds, how many times slower.
     fn ratio(&self) -> f64 {
         self.other.median() / self.weir.median()
     }
@@ -77,6 +79,7 @@ impl Row {
         match self.goal {
             Goal::TimesCheaper(times) => Some(self.ratio() >= times),
             Goal::AtMost(times) => Some(self.weir.median() <= self.other.median() * times),
+            Goal::AtLeast(times) => Some(self.weir.median() >= self.other.median() * times),
             Goal::TimesReference(times, reference) => Some(self.weir.median() <= reference * times),
             Goal::AtMostMore(more) => Some(self.weir.median() <= self.other.median() + more),
             Goal::None => None,
@@ -87,6 +90,7 @@ impl Row {
         match self.goal {
             Goal::TimesCheaper(times) => format!("{times} times cheaper"),
             Goal::AtMost(times) => format!("at most {times} of {other}"),
+            Goal::AtLeast(times) => format!("at least {times} of {other}"),
             Goal::TimesReference(times, reference) => format!("at most {times} × {}", number(reference)),
             Goal::AtMostMore(more) => format!("at most {} more", number(more)),
             Goal::None => String::new(),
@@ -223,6 +227,8 @@ mod tests {
         assert_eq!(row(10.0, 149.0, Goal::TimesCheaper(15.0)).met(), Some(false));
         assert_eq!(row(10.4, 10.0, Goal::AtMost(1.05)).met(), Some(true));
         assert_eq!(row(10.6, 10.0, Goal::AtMost(1.05)).met(), Some(false));
+        assert_eq!(row(2.5, 5.0, Goal::AtLeast(0.5)).met(), Some(true));
+        assert_eq!(row(2.4, 5.0, Goal::AtLeast(0.5)).met(), Some(false));
         assert_eq!(row(79.0, 1000.0, Goal::TimesReference(2.0, 40.0)).met(), Some(true));
         assert_eq!(row(15.0, 10.0, Goal::AtMostMore(5.0)).met(), Some(true));
         assert_eq!(row(15.1, 10.0, Goal::AtMostMore(5.0)).met(), Some(false));

@@ -12,8 +12,8 @@ use weir_vfs::lift::{Arguments, Early, Function, Input, Origin, Output, Part, Pl
 pub struct Binding {
     /// The program, relative to the file of the binding: a module, or a pack that brings the files it needs besides.
     pub program: String,
-    /// The function in WIT: `name: func(...) -> result<..., failure>`.
-    pub export: String,
+    /// The function in WIT: `name: func(...) -> result<..., failure>`. Nothing for a library, which has its own.
+    pub export: Option<String>,
     /// Declarations of types that the function uses, in WIT.
     #[serde(default)]
     pub types: String,
@@ -79,6 +79,33 @@ impl Binding {
     /// It is no TOML, or not of this form; the message says where.
     pub fn parse(text: &str) -> Result<Self, LiftError> {
         toml::from_str(text).map_err(|error| LiftError::new(format!("the binding cannot be read: {error}")))
+    }
+
+    /// What the shim is told of a library: arguments, variables and directories, and nothing of a function.
+    pub(super) fn library(&self) -> Result<Function, LiftError> {
+        let set = [
+            ("types", !self.types.is_empty()),
+            ("files", !self.files.is_empty()),
+            ("stdin", self.stdin.is_some()),
+            ("stdout", self.stdout.is_some()),
+            ("stderr", self.stderr.is_some()),
+            ("exit-code", self.exit_code.is_some()),
+            ("exit-codes", !self.exit_codes.is_empty()),
+        ];
+        if let Some((key, _)) = set.iter().find(|(_, set)| *set) {
+            let what =
+                format!("`{key}` belongs to a function, and there is no `export`: a library has its own functions");
+            return Err(LiftError::new(what));
+        }
+        let signature = Signature::nothing();
+        let names = Names { signature: &signature };
+        let env = self.env.iter().map(|(name, value)| Ok((name.clone(), names.parts(value, false)?)));
+        Ok(Function {
+            args: names.words(&self.argv, false)?,
+            env: env.collect::<Result<_, LiftError>>()?,
+            scratch: self.scratch.iter().map(|path| Ok(inside(path)?.0)).collect::<Result<_, LiftError>>()?,
+            ..Function::default()
+        })
     }
 
     /// What the shim is told, checked against the function's type.

@@ -19,9 +19,11 @@ use crate::link::{Carry, Lift, link_carrying};
 use crate::pack::{Carried, Pack};
 use crate::restart::{Entry, Restart, restartable};
 use crate::{Exit, LinkError, LinkOptions};
+use std::collections::BTreeSet;
 use std::fmt;
-use wasmparser::{Parser, Validator, WasmFeatures};
+use wasmparser::{Parser, Payload, Validator, WasmFeatures};
 use wit_component::{ComponentEncoder, StringEncoding};
+use world::Signature;
 
 /// Why a program cannot be lifted: a sentence that says what, where and what to do.
 #[derive(Debug)]
@@ -67,7 +69,7 @@ pub struct Lifted {
 /// What lifting did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LiftReport {
-    /// The function's name.
+    /// The function's name; nothing for a library.
     pub function: String,
     /// The interfaces that the component imports: clock and randomness, if any.
     pub imports: Vec<String>,
@@ -84,21 +86,21 @@ pub struct LiftReport {
 }
 
 /// Lifts a command for WASI 0.1, a pack of one, or a command for WASI 0.2 whose files are those of 0.1 (as compilers
-/// make it: a module, and an adapter).
+/// make it: a module, and an adapter). Without a function in the binding it is a library for WASI 0.1, which keeps the
+/// typed functions that it has, as a component.
 ///
 /// # Errors
 /// The binding does not match its own type, or the program cannot be linked.
 pub fn lift(program: &[u8], binding: &Binding) -> Result<Lifted, LiftError> {
-    let signature = world::signature(binding)?;
-    let mut function = binding.function(&signature)?;
-    let carried = if Parser::is_component(program) {
-        Carried::nothing(main::of_component(program)?)?
+    let library = binding.export.is_none();
+    let (signature, mut function) = if library {
+        (Signature::nothing(), binding.library()?)
     } else {
-        match Pack::open(program)? {
-            Some(pack) => pack.carried()?,
-            None => Carried::nothing(program)?,
-        }
+        let signature = world::signature(binding)?;
+        let function = binding.function(&signature)?;
+        (signature, function)
     };
+    let carried = carried(program)?;
     // Variables of the pack come behind, as everywhere: the first of a name wins.
     for (name, value) in &carried.entry.env {
         function.env.push((name.clone(), vec![weir_vfs::lift::Part::Text(value.clone())]));
@@ -109,35 +111,29 @@ pub fn lift(program: &[u8], binding: &Binding) -> Result<Lifted, LiftError> {
     let flow = signature.flow.as_ref().map(|(flow, _)| flow);
     let kind = if flow.is_some_and(|flow| flow.callback.is_some()) { "[async-lift]" } else { "" };
     let name = format!("{kind}{INTERFACE}#{}", signature.name);
-    let lift = Lift { name: &name, params: &signature.core, pinned: binding.pinned, flow };
+    let lift = Lift { name: &name, params: &signature.core, pinned: binding.pinned, flow, library };
     let carry = Carry { segment: &segment, codec: carried.codec, entry: false, lift: Some(lift) };
-    let options = LinkOptions {
-        host_dirs: false,
-        mounts: true,
-        streams: false,
-        control: false,
-        trace: false,
-        exit: Exit::Unwind,
-    };
-    let linked = link_carrying(&carried.program, LIFT_SHIM, &options, Some(carry))?;
-    let of_wasi = linked.report.remaining.iter().map(|import| &import.module).filter(|name| name.starts_with("wasi:"));
+    let linked = link_carrying(&carried.program, LIFT_SHIM, &OPTIONS, Some(carry))?;
+    let of_wasi = linked.report.remaining.iter().filter(|import| !import.by_program).map(|import| &import.module);
     // Streams that the function's type names are its own business.
-    let mut imports: Vec<String> = of_wasi.filter(|name| !name.starts_with("wasi:io/")).cloned().collect();
-    imports.sort();
-    imports.dedup();
-    if let Some(foreign) = linked.report.remaining.iter().find(|import| import.by_program) {
+    let own = |name: &str| name.starts_with("wasi:") && !name.starts_with("wasi:io/");
+    let imports: Vec<String> = of_wasi.filter(|name| own(name)).cloned().collect::<BTreeSet<_>>().into_iter().collect();
+    if let Some(foreign) = linked.report.remaining.iter().find(|import| import.by_program && !library) {
         let what =
             format!("the program imports `{}.{}`, which nobody could give to a function", foreign.module, foreign.name);
         return Err(LiftError::new(what));
     }
     let entries = [Entry { name: "cabi_realloc", uses: false }, Entry { name: &name, uses: true }];
-    let (module, once) = match restartable(&linked.bytes, &entries)? {
-        Restart::Possible(module) => (module, None),
-        Restart::Impossible(why) => (linked.bytes, Some(why)),
+    let (module, once) = match library {
+        true => (linked.bytes, None),
+        false => match restartable(&linked.bytes, &entries)? {
+            Restart::Possible(module) => (module, None),
+            Restart::Impossible(why) => (linked.bytes, Some(why)),
+        },
     };
     let denied = linked.report.stubbed.iter().filter(|name| name.starts_with("wasi:"));
     let denied = denied.filter_map(|name| name.split_once('@').map(|(interface, _)| interface.to_owned()));
-    let denied: Vec<String> = denied.collect::<std::collections::BTreeSet<_>>().into_iter().collect();
+    let denied: Vec<String> = denied.collect::<BTreeSet<_>>().into_iter().collect();
     let bytes = component(module, binding, &imports)?;
     let report = LiftReport {
         function: signature.name,
@@ -151,16 +147,43 @@ pub fn lift(program: &[u8], binding: &Binding) -> Result<Lifted, LiftError> {
     Ok(Lifted { bytes, report })
 }
 
+const OPTIONS: LinkOptions =
+    LinkOptions { host_dirs: false, mounts: true, streams: false, control: false, trace: false, exit: Exit::Unwind };
+
+fn carried(program: &[u8]) -> Result<Carried, LiftError> {
+    if Parser::is_component(program) {
+        return Ok(Carried::nothing(main::of_component(program)?)?);
+    }
+    Ok(match Pack::open(program)? {
+        Some(pack) => pack.carried()?,
+        None => Carried::nothing(program)?,
+    })
+}
+
 /// Makes a component of a linked module.
 fn component(mut module: Vec<u8>, binding: &Binding, imports: &[String]) -> Result<Vec<u8>, LiftError> {
     let failed =
         |error: &dyn fmt::Display| LiftError::new(format!("no component can be made of the program: {error:#}"));
-    let (resolve, world) = world::world(binding, imports)?;
+    // A library brings the rest of its world along.
+    let library = binding.export.is_none();
+    let (resolve, world) = if library { world::imports(imports)? } else { world::world(binding, imports)? };
+    if library && !says_its_types(&module) {
+        let what = "the program is a library that does not say the types of its functions: give `export` for a command, or \
+                    build it with wit-bindgen, or add its types by `wasm-tools component embed`";
+        return Err(LiftError::new(what));
+    }
     wit_component::embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8)
         .map_err(|error| failed(&error))?;
     let encoder = ComponentEncoder::default().validate(true).module(&module).map_err(|error| failed(&error))?;
     let mut encoder = encoder;
     encoder.encode().map_err(|error| failed(&error))
+}
+
+/// Whether a module has a section with the types of its interfaces.
+fn says_its_types(module: &[u8]) -> bool {
+    let mut payloads = Parser::new(0).parse_all(module).map_while(Result::ok);
+    payloads
+        .any(|payload| matches!(payload, Payload::CustomSection(custom) if custom.name().starts_with("component-type")))
 }
 
 /// The WIT of a component, as text.

@@ -88,6 +88,23 @@ pub(super) struct Signature {
     pub flow: Option<(Flow, bool)>,
 }
 
+impl Signature {
+    /// Of a library, which has functions of its own.
+    pub fn nothing() -> Self {
+        let result = Named { ty: Type::default(), fields: Vec::new(), wit: "_".into() };
+        Self {
+            name: String::new(),
+            wit: "a library".into(),
+            params: Vec::new(),
+            result,
+            early: Vec::new(),
+            core: Vec::new(),
+            spilled: false,
+            flow: None,
+        }
+    }
+}
+
 /// A part of what a function gives at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Early {
@@ -97,9 +114,9 @@ pub(super) enum Early {
 
 /// The world of a binding that imports these interfaces.
 pub(super) fn world(binding: &Binding, imports: &[String]) -> Result<(Resolve, WorldId), LiftError> {
-    let export = binding.export.trim().trim_end_matches(';');
+    let export = export_of(binding)?.trim_end_matches(';');
     let imports: String = imports.iter().map(|name| format!("  import {name};\n")).collect();
-    let named = |name: &str| binding.export.contains(name) || binding.types.contains(name);
+    let named = |name: &str| export.contains(name) || binding.types.contains(name);
     let streams: Vec<&str> = [INPUT, OUTPUT].into_iter().filter(|name| named(name)).collect();
     let uses = if streams.is_empty() {
         String::new()
@@ -119,6 +136,22 @@ pub(super) fn world(binding: &Binding, imports: &[String]) -> Result<(Resolve, W
     Ok((resolve, world))
 }
 
+/// A world that does nothing but import these interfaces, to be added to that of a library.
+pub(super) fn imports(names: &[String]) -> Result<(Resolve, WorldId), LiftError> {
+    let lines: String = names.iter().map(|name| format!("  import {name};\n")).collect();
+    let text = format!("package weir:lifted;\n\nworld inside {{\n{lines}}}\n\n{WASI}");
+    let wrong = |error: &dyn std::fmt::Display| LiftError::new(format!("{error:#}"));
+    let mut resolve = Resolve::default();
+    let package = resolve.push_str("imports.wit", &text).map_err(|error| wrong(&error))?;
+    let world = resolve.select_world(&[package], Some("inside")).map_err(|error| wrong(&error))?;
+    Ok((resolve, world))
+}
+
+fn export_of(binding: &Binding) -> Result<&str, LiftError> {
+    let missing = || LiftError::new("the binding has no `export`");
+    binding.export.as_deref().map(str::trim).ok_or_else(missing)
+}
+
 /// The function of a binding.
 pub(super) fn signature(binding: &Binding) -> Result<Signature, LiftError> {
     let (resolve, _) = world(binding, &[])?;
@@ -128,7 +161,7 @@ pub(super) fn signature(binding: &Binding) -> Result<Signature, LiftError> {
     let [(interface, function)] = functions[..] else {
         return Err(LiftError::new("`export` is one function: `name: func(...) -> result<..., failure>`"));
     };
-    let wit = binding.export.trim().to_owned();
+    let wit = export_of(binding)?.to_owned();
     let describe = Describe { resolve: &resolve };
     let mut params = Vec::new();
     for param in &function.params {

@@ -337,8 +337,7 @@ impl<'p, 'a> Emitter<'p, 'a> {
 
     fn exports(&mut self) -> Result<(), LinkError> {
         let mut section = ExportSection::new();
-        // A lifted program is its function and nothing else.
-        let program = self.plan.program.exports.iter().filter(|_| self.plan.lift().is_none());
+        let program = self.plan.program.exports.iter().filter(|export| self.plan.stays(export.name));
         for export in program {
             let index = match export.kind {
                 ExternalKind::Func | ExternalKind::FuncExact => match self.plan.entries.get(&export.index) {
@@ -404,7 +403,7 @@ impl<'p, 'a> Emitter<'p, 'a> {
         for function in self.plan.entries.keys() {
             declared.push(self.copier.function(*function, 0)?);
         }
-        let dropped = self.plan.program.exports.iter().filter(|_| self.plan.lift().is_some());
+        let dropped = self.plan.program.exports.iter().filter(|export| !self.plan.stays(export.name));
         for export in dropped.filter(|export| matches!(export.kind, ExternalKind::Func | ExternalKind::FuncExact)) {
             declared.push(self.copier.function(export.index, 0)?);
         }

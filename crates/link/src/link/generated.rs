@@ -28,6 +28,8 @@ pub(crate) enum Generated {
     Entry { function: u32, ty: u32, name: String },
     /// The function that a lifted program is called by: leaves the parameters where the shim finds them.
     Lifted,
+    /// Prepares a library, and then lets it prepare itself.
+    Prepare,
     /// What the component model calls back. A call is over when its function returns, so it has nothing to do.
     Callback,
     /// Gives the result of an asynchronous function, from where the shim has left it.
@@ -47,7 +49,7 @@ impl Generated {
                 Ok(plan.types.intern(&Signature::new(params, &[ValType::I32])))
             }
             Generated::Callback => Ok(plan.types.intern(&Signature::new(&[ValType::I32; 3], &[ValType::I32]))),
-            Generated::Give => Ok(plan.types.intern(&Signature::new(&[], &[]))),
+            Generated::Give | Generated::Prepare => Ok(plan.types.intern(&Signature::new(&[], &[]))),
             Generated::Stub { import } => {
                 let shim = plan.shim.as_ref().ok_or_else(|| LinkError::shim("a stub without a shim"))?;
                 let signature = shim.signature(*import)?;
@@ -71,6 +73,7 @@ impl Generated {
             Generated::Lifted => "weir:lifted".into(),
             Generated::Callback => "weir:callback".into(),
             Generated::Give => "weir:give".into(),
+            Generated::Prepare => "weir:prepare".into(),
             Generated::Stub { .. } => "weir:stub".into(),
         }
     }
@@ -93,6 +96,16 @@ impl Generated {
                 Ok(function)
             }
             Generated::Give => give(plan),
+            Generated::Prepare => {
+                let mut function = Function::new([]);
+                let mut code = function.instructions();
+                code.call(plan.shim_export("library:prepare")?);
+                if let Some(own) = plan.initialize_function() {
+                    code.call(own);
+                }
+                code.end();
+                Ok(function)
+            }
             Generated::Stub { import } => stub(plan, *import),
         }
     }

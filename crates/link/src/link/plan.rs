@@ -8,7 +8,7 @@
 
 mod lifting;
 
-pub(crate) use lifting::{Flow, Lift};
+pub(crate) use lifting::{Flow, INITIALIZE, Lift};
 
 use super::generated::Generated;
 use super::options::{DroppedSection, Exit, LinkOptions, LinkReport, RemainingImport, Unwind};
@@ -250,6 +250,11 @@ impl<'a> Plan<'a> {
         Ok(plan)
     }
 
+    /// Whether an export of the program stays: a lifted command is its function and nothing else.
+    pub fn stays(&self, export: &str) -> bool {
+        self.lift().is_none_or(|lift| lift.library && export != INITIALIZE)
+    }
+
     fn check_memory(&mut self) -> Result<(), LinkError> {
         if self.shim.is_none() {
             return Ok(());
@@ -292,6 +297,11 @@ impl<'a> Plan<'a> {
                 self.uses.push(used);
                 continue;
             };
+            if function.name == "proc_exit" && self.lift().is_some_and(|lift| lift.library) {
+                // Whoever calls a library does not expect it to end.
+                self.uses.push(Use::Denied);
+                continue;
+            }
             if unwind && function.name == "proc_exit" {
                 self.uses.push(Use::Exit { id });
                 continue;
@@ -316,7 +326,7 @@ impl<'a> Plan<'a> {
 
     /// Finds the part of the shim that is reachable from what the program imports.
     fn mark_needed(&mut self) -> Result<(), LinkError> {
-        let flow = self.flow();
+        let lift = self.lift();
         let Some(shim) = &mut self.shim else { return Ok(()) };
         let mut roots = BTreeSet::new();
         for used in &self.uses {
@@ -336,8 +346,8 @@ impl<'a> Plan<'a> {
             roots.extend(shim.exports.iter().filter(|(name, _)| name.starts_with("weir_")).map(|(_, at)| *at));
         }
         roots.extend(codec_of(shim, self.carry)?);
-        if self.carry.is_some_and(|carry| carry.lift.is_some()) {
-            roots.extend(lifting::roots(shim, flow, self.asks_for_time)?);
+        if let Some(lift) = &lift {
+            roots.extend(lifting::roots(shim, lift, self.asks_for_time)?);
         }
         shim.need(roots)?;
         let defined = shim.needed.functions.iter().filter(|at| **at >= shim.module.imported.functions).count();
@@ -546,6 +556,11 @@ impl<'a> Plan<'a> {
             self.plan_entries()?;
         }
         if let Some(lift) = self.lift() {
+            if lift.library {
+                self.types.intern(&Signature::new(&[], &[]));
+                self.generated.push(Generated::Prepare);
+                return Ok(());
+            }
             self.types.intern(&Signature::new(lift.params, &[ValType::I32]));
             self.generated.push(Generated::Lifted);
             if lift.flow.is_some_and(|flow| flow.callback.is_some()) {
@@ -615,7 +630,7 @@ impl<'a> Plan<'a> {
                 Generated::Entry { function, .. } => {
                     self.entries.insert(*function, index);
                 }
-                Generated::Lifted => self.lifted = Some(index),
+                Generated::Lifted | Generated::Prepare => self.lifted = Some(index),
                 Generated::Callback => self.callback = Some(index),
                 Generated::Give => give = Some(index),
                 Generated::Stub { import } => {
@@ -675,6 +690,9 @@ impl<'a> Plan<'a> {
     pub fn added_exports(&self) -> Vec<(&'a str, ExternalKind, u32)> {
         let mut added = Vec::new();
         if let (Some(lift), Some(shim), Some(lifted)) = (self.lift(), &self.shim, self.lifted) {
+            if lift.library {
+                return vec![(INITIALIZE, ExternalKind::Func, lifted)];
+            }
             let realloc = shim.exports.get("lift:realloc").and_then(|function| self.shim_functions.get(function));
             added.push((lift.name, ExternalKind::Func, lifted));
             let callback = lift.flow.and_then(|flow| flow.callback.as_deref()).zip(self.callback);

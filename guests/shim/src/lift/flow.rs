@@ -14,7 +14,7 @@ use alloc::vec::Vec;
 use core::cell::UnsafeCell;
 use weir_vfs::lift::{Early, Function, Origin, Type};
 use weir_vfs::p1::{FD_SEEK, FD_TELL, Spans, Target};
-use weir_vfs::{Errno, NodeId, StreamId};
+use weir_vfs::{Errno, Memory, NodeId, StreamId};
 
 type Answer = u32;
 
@@ -90,10 +90,18 @@ struct Flows {
     stdin: Option<u32>,
     stdout: Option<u32>,
     stderr: Option<u32>,
+    /// What is being written.
+    piece: Vec<u8>,
 }
 
-static FLOWS: Single<Flows> =
-    Single(UnsafeCell::new(Flows { set: 0, ends: Vec::new(), stdin: None, stdout: None, stderr: None }));
+static FLOWS: Single<Flows> = Single(UnsafeCell::new(Flows {
+    set: 0,
+    ends: Vec::new(),
+    stdin: None,
+    stdout: None,
+    stderr: None,
+    piece: Vec::new(),
+}));
 
 impl Flows {
     #[allow(clippy::mut_from_ref, reason = "one thread; taken once per call from outside")]
@@ -361,17 +369,16 @@ fn read(number: u32, iovs: u32, count: u32, out: u32) -> Answer {
 fn write(number: u32, iovs: u32, count: u32, out: u32) -> Answer {
     let flows = Flows::get();
     let set = flows.set;
+    let mut piece = core::mem::take(&mut flows.piece);
     let Some(End::Writes(writes)) = flows.end(number) else { return BADF };
     let spans = Iovs { at: iovs, count };
-    let mut piece = Vec::new();
+    piece.clear();
     let mut done = 0;
     for index in 0..spans.len() {
         let (mut at, mut len) = spans.get(index);
         while len > 0 && !writes.gone {
             let part = len.min(BUFFER_BYTES - piece.len());
-            let start = piece.len();
-            piece.resize(start + part, 0);
-            Program.copy_in(at as u32, &mut piece[start..]);
+            Program.append_to(at, part, &mut piece);
             (at, len) = (at + part, len - part);
             if piece.len() == BUFFER_BYTES {
                 done += writes.write(set, &piece);
@@ -380,7 +387,9 @@ fn write(number: u32, iovs: u32, count: u32, out: u32) -> Answer {
         }
     }
     done += writes.write(set, &piece);
-    if writes.gone && done == 0 {
+    let gone = writes.gone;
+    flows.piece = piece;
+    if gone && done == 0 {
         return PIPE;
     }
     Program.store32(out, done as u32);

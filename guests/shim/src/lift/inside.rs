@@ -188,10 +188,19 @@ pub fn time(clock: u32) -> Option<u64> {
             unsafe { host::wall_now(&mut time) };
             Some(time[0].wrapping_mul(NANOSECONDS).wrapping_add(time[1] & 0xffff_ffff))
         }
-        MONOTONIC => Some(host::monotonic_now()),
-        clock if CPU_TIMES.contains(&clock) => Some(host::monotonic_now()),
-        _ => None,
+        clock => time_but_wall(clock),
     }
+}
+
+/// The clocks that do not need memory.
+pub fn time_but_wall(clock: u32) -> Option<u64> {
+    (clock == MONOTONIC || CPU_TIMES.contains(&clock)).then(|| host::monotonic_now())
+}
+
+/// Lets the host write seconds (64 bits) and nanoseconds (32 bits) to an address of the memory that it knows.
+pub fn wall_now(at: u32) {
+    // SAFETY: the address is of the program's memory, not of this one's.
+    unsafe { host::wall_now(at as usize as *mut [u64; 2]) };
 }
 
 #[unsafe(export_name = "lift:clock_time_get")]

@@ -7,6 +7,7 @@
 mod flow;
 mod inside;
 mod io;
+mod library;
 mod p2;
 mod values;
 

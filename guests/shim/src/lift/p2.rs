@@ -3,7 +3,9 @@
 
 use super::{State, inside};
 use crate::program::Program;
+use crate::state::Single;
 use alloc::vec::Vec;
+use core::cell::UnsafeCell;
 
 mod linked {
     #[link(wasm_import_module = "weir:lift")]
@@ -17,6 +19,18 @@ mod linked {
 const ACCESS_DENIED: u32 = 1;
 const MONOTONIC: u32 = 1;
 const NANOSECONDS: u64 = 1_000_000_000;
+
+static SCRATCH: Single<u32> = Single(UnsafeCell::new(0));
+
+/// Sixteen bytes of the program's memory, always the same.
+pub fn scratch() -> u32 {
+    // SAFETY: see `Single`.
+    let scratch = unsafe { &mut *SCRATCH.0.get() };
+    if *scratch == 0 {
+        *scratch = linked::realloc(0, 0, 8, 16);
+    }
+    *scratch
+}
 
 fn put_bytes(bytes: &[u8]) -> u32 {
     let at = linked::realloc(0, 0, 1, bytes.len() as u32);

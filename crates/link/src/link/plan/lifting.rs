@@ -21,6 +21,8 @@ pub(crate) struct Lift<'a> {
     pub pinned: bool,
     /// What a function with streams needs.
     pub flow: Option<&'a Flow>,
+    /// The program is a library, whose own exports stay; the one that is added prepares it.
+    pub library: bool,
 }
 
 /// How a function with streams speaks with its caller.
@@ -39,6 +41,10 @@ pub(crate) struct Flow {
 const LIFT_ROOTS: [&str; 3] = ["lift:slots", "lift:call", "lift:realloc"];
 /// The same of an asynchronous one.
 const FLOW_ROOTS: [&str; 4] = ["lift:slots", "flow:call", "flow:slots", "lift:realloc"];
+/// The same of a library.
+const LIBRARY_ROOTS: [&str; 1] = ["library:prepare"];
+/// What a library is prepared by, before anything else of it is called.
+pub(crate) const INITIALIZE: &str = "_initialize";
 /// What serves `weir:flow` where streams are those of wasi:io.
 const IO_ROOTS: [&str; 4] = ["io:stream_read", "io:stream_write", "io:stream_drop_readable", "io:stream_drop_writable"];
 /// What the shim asks itself besides where streams are files.
@@ -51,25 +57,31 @@ pub(super) const CLOCK: &str = "clock_time_get";
 const ERRNO_INVAL: i32 = 28;
 
 /// The functions of the shim that everything else of it is reached from.
-pub(super) fn roots(shim: &Shim<'_>, flow: Option<&Flow>, asks_for_time: bool) -> Result<BTreeSet<u32>, LinkError> {
+pub(super) fn roots(shim: &Shim<'_>, lift: &Lift<'_>, asks_for_time: bool) -> Result<BTreeSet<u32>, LinkError> {
     let mut roots = BTreeSet::new();
-    let io = flow.is_some_and(|flow| flow.callback.is_none());
-    let flow = flow.is_some();
-    let begin: &[&str] = if flow { &FLOW_ROOTS } else { &LIFT_ROOTS };
+    let io = lift.flow.is_some_and(|flow| flow.callback.is_none());
+    let flow = lift.flow.is_some();
+    let begin: &[&str] = match lift {
+        Lift { library: true, .. } => &LIBRARY_ROOTS,
+        Lift { flow: Some(_), .. } => &FLOW_ROOTS,
+        _ => &LIFT_ROOTS,
+    };
     let begin: Vec<&str> = begin.iter().chain(IO_ROOTS.iter().filter(|_| io)).copied().collect();
     let streams: &[&str] = if flow { &FLOW_INSIDE } else { &[] };
     let inside = LIFT_INSIDE.iter().chain(streams).copied().chain(asks_for_time.then_some(CLOCK));
     let found = begin.iter().map(|name| (*name, shim.exports.get(*name).copied()));
-    for (name, function) in found.chain(inside.map(|name| (name, answered_by(flow, shim, name)))) {
+    for (name, function) in found.chain(inside.map(|name| (name, answered_by(lift, shim, name)))) {
         roots.insert(function.ok_or_else(|| LinkError::shim(format!("it does not export `{name}`")))?);
     }
     Ok(roots)
 }
 
 /// The function of the shim that answers what it would ask a host.
-fn answered_by(flow: bool, shim: &Shim<'_>, name: &str) -> Option<u32> {
+fn answered_by(lift: &Lift<'_>, shim: &Shim<'_>, name: &str) -> Option<u32> {
     let own = |kind: &str| shim.exports.get(format!("{kind}:{name}").as_str()).copied();
-    flow.then(|| own("flow")).flatten().or_else(|| own("lift"))
+    let of_flow = lift.flow.and_then(|_| own("flow"));
+    let of_library = if lift.library { own("library") } else { None };
+    of_flow.or(of_library).or_else(|| own("lift"))
 }
 
 impl<'a> Plan<'a> {
@@ -107,7 +119,7 @@ impl<'a> Plan<'a> {
     /// What a lifted program's shim would ask a host is answered by itself.
     pub(super) fn inside(&mut self, module: &str, name: &str, signature: &Signature) -> Result<Callee, LinkError> {
         let shim = self.shim.as_ref().ok_or_else(|| LinkError::shim("nothing is lifted without a shim"))?;
-        let own = answered_by(self.flow().is_some(), shim, name);
+        let own = self.lift().and_then(|lift| answered_by(&lift, shim, name));
         if let Some(function) = own.filter(|function| shim.needed.functions.contains(function)) {
             return Ok(Callee::Own(function));
         }
@@ -163,12 +175,18 @@ impl<'a> Plan<'a> {
         let start = self.program.exports.iter().find(|export| export.name == "_start");
         let Some(start) = start.filter(|export| matches!(export.kind, ExternalKind::Func | ExternalKind::FuncExact))
         else {
-            let message = "it has no function `_start`: only commands can be lifted, not libraries".into();
+            let message = "it has no function `_start`, so it is a library: lift it without `export`".into();
             return Err(LinkError::new(LinkErrorKind::Lift { message }));
         };
         let own = || self.functions.get(start.index);
         let index = self.entries.get(&start.index).copied().or_else(own);
         index.ok_or_else(|| LinkError::invalid("`_start` does not exist", 0))
+    }
+
+    /// The function of the result that a library begins with, if it has one.
+    pub(crate) fn initialize_function(&self) -> Option<u32> {
+        let found = self.program.exports.iter().find(|export| export.name == INITIALIZE)?;
+        self.functions.get(found.index)
     }
 
     /// The function of the result by which the program gives memory for what it is given.
@@ -182,20 +200,21 @@ impl<'a> Plan<'a> {
 
     /// Gives what the shim calls by a name of its own the functions that stand for it.
     pub(super) fn settle_lifted(&mut self, give: Option<u32>) -> Result<(), LinkError> {
-        if self.lift().is_some() {
+        let Some(lift) = self.lift() else { return Ok(()) };
+        if !lift.library {
             let start = self.start_function()?;
             for callee in self.shim_imports.values_mut().filter(|callee| matches!(callee, Callee::Start)) {
                 *callee = Callee::Function(start);
             }
-            let realloc = self.realloc_function();
-            for callee in self.shim_imports.values_mut().filter(|callee| matches!(callee, Callee::Realloc)) {
-                let missing =
-                    || LinkErrorKind::Lift { message: "it asks for lists, and has no `cabi_realloc` for them".into() };
-                *callee = Callee::Function(realloc.ok_or_else(|| LinkError::new(missing()))?);
-            }
-            for callee in self.shim_imports.values_mut().filter(|callee| matches!(callee, Callee::Give)) {
-                *callee = Callee::Function(give.ok_or_else(|| LinkError::shim("nothing gives the result"))?);
-            }
+        }
+        let realloc = self.realloc_function();
+        for callee in self.shim_imports.values_mut().filter(|callee| matches!(callee, Callee::Realloc)) {
+            let missing =
+                || LinkErrorKind::Lift { message: "it asks for lists, and has no `cabi_realloc` for them".into() };
+            *callee = Callee::Function(realloc.ok_or_else(|| LinkError::new(missing()))?);
+        }
+        for callee in self.shim_imports.values_mut().filter(|callee| matches!(callee, Callee::Give)) {
+            *callee = Callee::Function(give.ok_or_else(|| LinkError::shim("nothing gives the result"))?);
         }
         Ok(())
     }
