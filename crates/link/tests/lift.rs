@@ -108,12 +108,25 @@ fn programs_that_cannot_be_lifted_are_told_why() {
     let foreign = r#"(module (import "env" "f" (func)) (memory (export "memory") 1) (func (export "_start")))"#;
     for (program, words) in [
         (wasm(library), "no function `_start`"),
-        (wasm(foreign), "`env.f`, which is not WASI 0.1"),
+        (wasm(foreign), "`env.f`, which nobody could give"),
         (wasm("(component)"), "build it for WASI 0.1"),
         (b"nothing".to_vec(), "first bytes"),
     ] {
         let error = lift(&program, &binding).unwrap_err().to_string();
         assert!(error.contains(words), "{error}");
+    }
+}
+
+#[test]
+fn libraries_say_their_types() {
+    let library = wasm(r#"(module (memory (export "memory") 1) (func (export "f")))"#);
+    for (rest, words) in [
+        ("", "does not say the types of its functions"),
+        ("stdout = \"result\"\n", "`stdout` belongs to a function"),
+        ("argv = [\"{a}\"]\n", "\"a\" is no parameter"),
+    ] {
+        let error = lift(&library, &binding(rest)).unwrap_err().to_string();
+        assert!(error.contains(words), "{rest}: {error}");
     }
 }
 
