@@ -14,7 +14,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tempfile::NamedTempFile;
-use weir_engine::{Cache, LiftedFunction, Sink, Val, wave};
+use weir_engine::{Cache, LiftedFunction, Sink, Val, wave, within_time};
+use weir_types::limits::Limits;
 
 /// Calls a function that a component exports.
 ///
@@ -69,7 +70,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
         for _ in 0..options.repeat {
             // A stream is used up by a call.
             outputs.open()?;
-            let mut streams = Opened { outputs: &mut outputs, repeat: options.repeat };
+            let mut streams = Opened { outputs: &mut outputs, repeat: options.repeat, limits: &limits };
             let args = wave::arguments_with_streams(&options.call, function.params(), &mut fetch, &mut streams);
             let args = args.map_err(wrong)?;
             let started = Instant::now();
@@ -91,28 +92,29 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
 }
 
 /// What lies behind `@path`, or stdin, to be read while the function runs.
-fn open_stream(path: &str, repeat: u32) -> Result<Box<dyn Read + Send>, String> {
+fn open_stream(path: &str, repeat: u32, limits: &Limits) -> Result<Box<dyn Read + Send>, String> {
     if path != "-" {
         let file = File::open(path).map_err(|error| format!("cannot read {path}: {error}"))?;
-        return Ok(Box::new(file));
+        return Ok(within_time(file, limits));
     }
     if repeat > 1 {
         return Err("stdin can be read once: not with --repeat".into());
     }
     // The process has one stdin, and nobody else reads it.
     let file = io::stdin().as_fd().try_clone_to_owned().map_err(|error| format!("cannot read stdin: {error}"))?;
-    Ok(Box::new(File::from(file)))
+    Ok(within_time(File::from(file), limits))
 }
 
 /// Opens the streams of a call.
 struct Opened<'o, 'p> {
     outputs: &'o mut Outputs<'p>,
     repeat: u32,
+    limits: &'o Limits,
 }
 
 impl wave::Streams for Opened<'_, '_> {
     fn read(&mut self, path: &str) -> Result<Box<dyn Read + Send>, String> {
-        open_stream(path, self.repeat)
+        open_stream(path, self.repeat, self.limits)
     }
 
     fn write(&mut self, path: &str) -> Result<Sink, String> {

@@ -4,9 +4,12 @@
 //! nothing is buffered here. A reader that ends is a stream that ends; a writer that is gone (`BrokenPipe`, or a write of
 //! no bytes) is told to the function, which goes on or ends as it likes.
 
+use crate::deadline::Deadline;
 use crate::error::{Error, Kind};
 use bytes::Bytes;
+use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
+use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
@@ -19,6 +22,7 @@ use wasmtime::component::{
 
 use wasmtime_wasi_io::poll::Pollable;
 use wasmtime_wasi_io::streams::{DynInputStream, DynOutputStream, InputStream, OutputStream, StreamError};
+use weir_types::limits::Limits;
 
 /// Bytes that are asked for where the reader is no guest.
 const PIECE_BYTES: usize = 64 << 10;
@@ -39,6 +43,34 @@ pub enum Arg {
 impl From<Val> for Arg {
     fn from(value: Val) -> Self {
         Arg::Value(value)
+    }
+}
+
+/// A file, pipe or terminal as a stream that is waited for no longer than a call may take.
+pub fn within_time(file: File, limits: &Limits) -> Box<dyn Read + Send> {
+    Box::new(WithinTime { file, deadline: Deadline::new(limits.time_max) })
+}
+
+struct WithinTime {
+    file: File,
+    deadline: Deadline,
+}
+
+impl Read for WithinTime {
+    fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
+        match self.deadline.wait_readable(self.file.as_fd()) {
+            Ok(()) => self.file.read(out),
+            Err(_) => Err(std::io::Error::new(ErrorKind::TimedOut, self.deadline.error().to_string())),
+        }
+    }
+}
+
+/// What becomes of an error of a reader.
+fn unreadable(error: &std::io::Error) -> Error {
+    match error.kind() {
+        ErrorKind::TimedOut => Error::new(Kind::Limit, error.to_string()),
+        // Half an input must not be taken for all of it.
+        _ => Error::new(Kind::Program, format!("cannot read what a stream is made of: {error}")),
     }
 }
 
@@ -100,9 +132,7 @@ impl<D: 'static> StreamProducer<D> for Reading {
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => {
-                    // Half an input must not be taken for all of it.
-                    let error = Error::new(Kind::Program, format!("cannot read what a stream is made of: {error}"));
-                    self.trouble.note(error);
+                    self.trouble.note(unreadable(&error));
                     return Poll::Ready(Err(wasmtime::Error::msg("a stream cannot be read")));
                 }
             }
@@ -236,8 +266,7 @@ impl InputStream for Reading {
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => {
-                    let error = Error::new(Kind::Program, format!("cannot read what a stream is made of: {error}"));
-                    self.trouble.note(error);
+                    self.trouble.note(unreadable(&error));
                     return Err(StreamError::trap("a stream cannot be read"));
                 }
             }

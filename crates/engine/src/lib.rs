@@ -34,7 +34,7 @@ pub use cache::Cache;
 pub use component::ComponentProgram;
 pub use core::{Carried, CoreProgram, Live, Outcome, Run};
 pub use error::{Error, Kind};
-pub use flow::{Arg, Sink};
+pub use flow::{Arg, Sink, within_time};
 pub use lifted::{Function as LiftedFunction, Instance as LiftedInstance, KeptFunction};
 pub use save::Save;
 pub use source::{Format, Program};

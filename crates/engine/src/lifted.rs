@@ -276,6 +276,13 @@ impl Function {
         let state = State { limiter: Limiter::new(&self.limits), started: Instant::now(), table: ResourceTable::new() };
         let mut store = Store::new(&self.engine, state);
         store.limiter(|state| &mut state.limiter);
+        let resources = usize::try_from(self.limits.resources_max).unwrap_or(usize::MAX);
+        store.data_mut().table.set_max_capacity(resources);
+        if self.how == How::Concurrent
+            && let Some(table) = store.concurrent_resource_table()
+        {
+            table.set_max_capacity(resources);
+        }
         store
     }
 

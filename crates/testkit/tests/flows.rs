@@ -257,6 +257,22 @@ fn what_flows_has_a_limit() {
 }
 
 #[test]
+fn a_writer_that_says_nothing_is_not_waited_for_too_long() {
+    let limits = Limits { time_max: Some(std::time::Duration::from_millis(200)), ..Limits::default() };
+    for (ty, rest) in [(FLOWS, STDIO), (OF_IO, STDIO_OF_IO)] {
+        let function = LiftedFunction::load(&lifted(FILTER, ty, rest), None, &limits, None).unwrap();
+        let (silent, _writer) = io::pipe().unwrap();
+        let silent = std::fs::File::from(std::os::fd::OwnedFd::from(silent));
+        let mut args = vec![Arg::Stream(weir_engine::within_time(silent, &limits))];
+        if ty == OF_IO {
+            args.push(Arg::Sink(Box::new(io::sink())));
+        }
+        let error = function.call_with_streams(args, &mut |_| Box::new(io::sink())).unwrap_err();
+        assert_eq!(error.kind(), Kind::Limit, "{error}");
+    }
+}
+
+#[test]
 fn several_streams_and_a_result_beside_them() {
     let main =
         "(call $copy (i32.const 0) (i32.const 1)) (call $out (i32.const 2) (i32.const 3)) (call $exit (i32.const 2))";
