@@ -26,7 +26,8 @@ pub struct Options {
     /// Where the component is written; with --trace, the binding
     #[arg(long, short, value_name = "OUT")]
     output: PathBuf,
-    /// Write a first binding for PROGRAM, from what a run of it touched (see `weir trace`), to be corrected
+    /// What a run touched (see `weir trace`). With a program: write a first binding from it, to be corrected. With a
+    /// binding: refuse paths that the run did not touch
     #[arg(long, value_name = "TRACE")]
     trace: Option<PathBuf>,
     /// The binding, a TOML file; the program that it names is looked for beside it. With --trace, the program
@@ -39,13 +40,18 @@ pub struct Options {
 /// # Errors
 /// The binding is wrong, the program cannot be lifted, or the component cannot be written.
 pub fn run(options: &Options) -> Result<ExitCode, Failure> {
-    if let Some(trace) = &options.trace {
+    let is_binding = options.binding.extension().is_some_and(|extension| extension == "toml");
+    if let Some(trace) = options.trace.as_ref().filter(|_| !is_binding) {
         return draft_binding(options, trace);
     }
     let path = options.binding.display();
     let text = std::fs::read_to_string(&options.binding)
         .map_err(|error| Failure::program(format!("cannot read the binding {path}: {error}")))?;
     let binding = Binding::parse(&text).map_err(|error| Failure::program(format!("{path}: {error}")))?;
+    if let Some(trace) = &options.trace {
+        check_paths(&binding, &crate::trace::read(trace)?)
+            .map_err(|error| Failure::program(format!("{path}: {error}")))?;
+    }
     let folder = options.binding.parent().unwrap_or(Path::new(""));
     let program = open(&folder.join(&binding.program), Cache::of_user().as_ref())?;
     let lifted = lift(program.bytes()?, &binding).map_err(|error| Failure::program(format!("{path}: {error}")))?;
@@ -53,6 +59,22 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     print_report(options, &lifted.report);
     Ok(ExitCode::SUCCESS)
 }
+
+/// Every file of the binding was touched by the run, and every directory had something in it that was.
+fn check_paths(binding: &Binding, trace: &crate::trace::wire::Trace) -> Result<(), String> {
+    for path in binding.files.keys() {
+        let touched = |known: &String| known == path || (path.ends_with('/') && known.starts_with(path.as_str()));
+        if !trace.paths.keys().any(touched) {
+            let known: Vec<&str> = trace.paths.keys().take(SHOWN_MAX).map(String::as_str).collect();
+            let more = if trace.paths.len() > SHOWN_MAX { ", ..." } else { "" };
+            return Err(format!("{path}: the traced run did not touch it; it touched {}{more}", known.join(", ")));
+        }
+    }
+    Ok(())
+}
+
+/// Paths that a message names at most.
+const SHOWN_MAX: usize = 10;
 
 fn draft_binding(options: &Options, trace: &Path) -> Result<ExitCode, Failure> {
     let trace = crate::trace::read(trace)?;
@@ -74,6 +96,11 @@ fn print_report(options: &Options, report: &LiftReport) {
     match report.imports.as_slice() {
         [] => println!("  imports   nothing: the function is pure"),
         imports => println!("  imports   {}", imports.join(", ")),
+    }
+    for (path, held) in &report.streams {
+        let how =
+            if *held { "is held in memory if the program moves in it or asks for its size" } else { "is never held" };
+        println!("  stream    {path} {how}");
     }
     if !report.denied.is_empty() {
         println!("  denied    {}: a call of it traps", report.denied.join(", "));

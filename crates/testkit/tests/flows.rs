@@ -338,6 +338,19 @@ fn a_file_that_is_sought_or_measured_is_held() {
 }
 
 #[test]
+fn what_may_be_held_is_reported() {
+    let report = |text: &str, rest: &str| {
+        let program = Program::from_bytes("program.wat", text.into()).unwrap();
+        let binding = Binding::parse(&format!("program = \"p\"\nexport = \"f: {FLOWS}\"\n{rest}")).unwrap();
+        lift(program.bytes().unwrap(), &binding).unwrap().report.streams
+    };
+    assert_eq!(report(&program(FILTER), FILE), [("/in".to_owned(), true)]);
+    assert_eq!(report(&program(FILTER), STDIO), []);
+    let forward = r#"(module (memory (export "memory") 1) (func (export "_start")))"#;
+    assert_eq!(report(forward, FILE), [("/in".to_owned(), false)]);
+}
+
+#[test]
 fn what_is_gone_of_a_stream_cannot_be_gone_back_to() {
     let skip = "(loop $more (drop (call $in (local.get $fd) (i32.const 65536)))
                   (global.set $count (i32.add (global.get $count) (i32.const 1)))

@@ -75,6 +75,9 @@ pub struct LiftReport {
     pub imports: Vec<String>,
     /// Why an instance of the component serves one call only; nothing if it puts itself back for each.
     pub once: Option<String>,
+    /// Files that are read as streams, and whether the program has a way to move in them or to ask for their size, which
+    /// would hold them in memory.
+    pub streams: Vec<(String, bool)>,
     /// Interfaces of WASI 0.2 that the program asks for and a function has not: a call of those traps.
     pub denied: Vec<String>,
     /// Whether the program has handlers that catch every exception and could swallow its own exit.
@@ -123,6 +126,12 @@ pub fn lift(program: &[u8], binding: &Binding) -> Result<Lifted, LiftError> {
             format!("the program imports `{}.{}`, which nobody could give to a function", foreign.module, foreign.name);
         return Err(LiftError::new(what));
     }
+    let moves = linked.report.resolved.iter().any(|import| MOVES.iter().any(|name| import.ends_with(name)));
+    let streams = function.inputs.iter().filter(|input| {
+        let param = input.place.first().and_then(|at| signature.params.get(*at as usize));
+        param.is_some_and(|(_, param)| world::holds_stream(&param.ty))
+    });
+    let streams = streams.map(|input| (format!("/{}", input.path), moves)).collect();
     let entries = [Entry { name: "cabi_realloc", uses: false }, Entry { name: &name, uses: true }];
     let (module, once) = match library {
         true => (linked.bytes, None),
@@ -139,6 +148,7 @@ pub fn lift(program: &[u8], binding: &Binding) -> Result<Lifted, LiftError> {
         function: signature.name,
         imports,
         once,
+        streams,
         denied,
         catches_all: linked.report.unwind.is_some_and(|unwind| unwind.catches_all),
         program_bytes: program.len() as u64,
@@ -146,6 +156,9 @@ pub fn lift(program: &[u8], binding: &Binding) -> Result<Lifted, LiftError> {
     };
     Ok(Lifted { bytes, report })
 }
+
+/// What a program moves in a file with, or asks for its size.
+const MOVES: [&str; 5] = [".fd_seek", ".fd_tell", ".fd_pread", ".fd_filestat_get", ".path_filestat_get"];
 
 const OPTIONS: LinkOptions =
     LinkOptions { host_dirs: false, mounts: true, streams: false, control: false, trace: false, exit: Exit::Unwind };
