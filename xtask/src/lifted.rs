@@ -122,8 +122,33 @@ fn compare(root: &Path, names: &[&str]) -> Result<Tally> {
             }
         }
     }
+    if names.is_empty() && callers.iter().any(|caller| caller.transpiled) {
+        let wrong = streams(root, &runtimes)?;
+        tally.add(Tally::of(wrong.is_none()));
+        match wrong {
+            None => println!("lifted streams of wasi:io called from Node.js"),
+            Some(wrong) => println!("lifted streams of wasi:io from Node.js ... FAILED\n    {wrong}"),
+        }
+    }
     println!("callers: weir call, {}", callers.iter().map(|caller| caller.name).collect::<Vec<_>>().join(", "));
     Ok(tally)
+}
+
+/// A filter with streams of wasi:io in Node.js, whose streams are made by the caller; what is wrong with it.
+fn streams(root: &Path, runtimes: &Runtimes) -> Result<Option<String>> {
+    let folder = runtimes.cache.join("lifted/streams");
+    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let component = folder.join("copy.wasm");
+    let binding = root.join("tests/cli/lift/flow-io.lift.toml");
+    process::text(runtimes.weir_command("lift").arg(binding).arg("-o").arg(&component))?;
+    let maps = ["streams", "poll", "error"].map(|name| format!("--map=wasi:io/{name}=./io.mjs#{name}"));
+    let module = transpile(&component, &maps)?;
+    fs::copy(root.join("tests/lift/io.mjs"), module.with_file_name("io.mjs"))?;
+    let node = crate::portable::newest(&programs::cache().join("engines"), "node-", "bin/node").context("no node")?;
+    let script = root.join("tests/lift/streams.mjs");
+    let output = process::kept(Command::new(node).arg(script).arg(module).env_remove("NODE_OPTIONS"))?;
+    let right = output.status.success() && output.stdout == b"streams flow\n";
+    Ok((!right).then(|| format!("{}: {}", output.status, programs::tail(&output.stderr))))
 }
 
 /// The component of a case; `None` if its program was not fetched.
@@ -215,7 +240,7 @@ fn differences(
     component: &Path,
     callers: &[Caller],
 ) -> Result<Vec<(&'static str, Vec<String>)>> {
-    let module = if callers.iter().any(|caller| caller.transpiled) { Some(transpile(component)?) } else { None };
+    let module = if callers.iter().any(|caller| caller.transpiled) { Some(transpile(component, &[])?) } else { None };
     let mut all: Vec<(&'static str, Vec<String>)> = callers.iter().map(|caller| (caller.name, Vec::new())).collect();
     let mut of_cli = Vec::new();
     for (number, call) in case.calls.iter().enumerate() {
@@ -296,14 +321,14 @@ fn wave(arg: &str) -> String {
 }
 
 /// The component as a module of JavaScript.
-fn transpile(component: &Path) -> Result<PathBuf> {
+fn transpile(component: &Path, words: &[String]) -> Result<PathBuf> {
     let engines = programs::cache().join("engines");
     let node = crate::portable::newest(&engines, "node-", "bin/node").context("no node")?;
     let jco = crate::portable::newest(&engines, "jco-", "node_modules/.bin/jco").context("no jco")?;
     let folder = component.with_file_name("transpiled");
     let mut command = Command::new(node);
     command.arg(jco).arg("transpile").args(["--bindgen-enable-wasm-exnref", "--multi-memory", "--quiet"]);
-    process::text(command.arg(component).arg("-o").arg(&folder))?;
+    process::text(command.args(words).arg(component).arg("-o").arg(&folder))?;
     let name = component.file_stem().context("a component without a name")?;
     Ok(folder.join(name).with_extension("js"))
 }

@@ -239,3 +239,71 @@ fn code(out: &mut Vec<u8>, bodies: &[FunctionBody<'_>], begin: usize, module: &[
     section(out, CODE, &bytes);
     Some(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::for_one_use;
+    use wasmparser::{DataKind, ElementKind, Parser, Payload, Validator, WasmFeatures};
+
+    /// A module as linking leaves it: segments of every kind, a start function of its own behind the beginning.
+    const MARKED: &str = r#"(component (core module
+      (memory 1) (memory 1)
+      (table 4 funcref) (table 2 funcref)
+      (data "abc") (data "de") (data "kept")
+      (elem func $own) (elem funcref (ref.func $own)) (elem declare func $own)
+      (func $own)
+      (func $begin
+        (table.init 0 0 (i32.const 1) (i32.const 0) (i32.const 1))
+        (table.init 1 1 (i32.const 0) (i32.const 0) (i32.const 1))
+        (memory.init 0 (i32.const 8) (i32.const 0) (i32.const 3))
+        (memory.init 1 1 (i32.add (i32.const 4) (i32.const 4)) (i32.const 0) (i32.const 2))
+        (call $own))
+      (func $restart (memory.fill (i32.const 0) (i32.const 0) (i32.const 65536)))
+      (start $begin)
+      (@custom "weir:once" "")))"#;
+
+    #[test]
+    fn segments_become_active_and_the_two_functions_empty() {
+        let component = wat::parse_str(MARKED).unwrap();
+        let once = for_one_use(&component).unwrap();
+        Validator::new_with_features(WasmFeatures::all()).validate_all(&once).unwrap();
+        let (mut data, mut elements, mut bodies) = (Vec::new(), Vec::new(), Vec::new());
+        for payload in Parser::new(0).parse_all(&once) {
+            match payload.unwrap() {
+                Payload::StartSection { func, .. } => assert_eq!(func, 0, "the program's own"),
+                Payload::DataSection(section) => {
+                    data.extend(section.into_iter().map(|item| match item.unwrap().kind {
+                        DataKind::Active { memory_index, .. } => Some(memory_index),
+                        DataKind::Passive => None,
+                    }))
+                }
+                Payload::ElementSection(section) => {
+                    elements.extend(section.into_iter().map(|item| match item.unwrap().kind {
+                        ElementKind::Active { table_index, .. } => table_index,
+                        _ => None,
+                    }))
+                }
+                Payload::CodeSectionEntry(body) => bodies.push(body.range().len()),
+                _ => {}
+            }
+        }
+        assert_eq!(data, [Some(0), Some(1), None]);
+        assert_eq!(elements, [Some(0), Some(1), None]);
+        assert_eq!(bodies[1..], [3, 3]);
+    }
+
+    #[test]
+    fn what_is_not_marked_stays_and_damage_is_survived() {
+        let plain = wat::parse_str(MARKED.replace("weir:once", "weir:none")).unwrap();
+        assert_eq!(for_one_use(&plain), None);
+        let component = wat::parse_str(MARKED).unwrap();
+        for at in 0..component.len() {
+            for flip in [1, 0x80, 0xff] {
+                let mut damaged = component.clone();
+                damaged[at] ^= flip;
+                let _ = for_one_use(&damaged);
+            }
+            let _ = for_one_use(&component[..at]);
+        }
+    }
+}
