@@ -131,7 +131,8 @@ impl<'a> Plan<'a> {
         Ok(Callee::Inline { instructions: stub(signature, errno)?, function: None })
     }
 
-    /// The functions of `weir:flow`: imports of the component model, as far as the function's type makes them possible.
+    /// The functions of `weir:flow`: imports of the component model as far as the function's type makes them possible,
+    /// and for streams of wasi:io functions of the shim.
     pub(super) fn flow_access(&mut self, name: &str, signature: &Signature) -> Result<Callee, LinkError> {
         let Some((module, import)) = self.flow().and_then(|flow| flow.imports.get(name)) else {
             let io = self.flow().is_some_and(|flow| flow.callback.is_none());
@@ -140,7 +141,13 @@ impl<'a> Plan<'a> {
             if let Some(own) = own {
                 return Ok(Callee::Own(*own));
             }
-            return Ok(Callee::Inline { instructions: stub(signature, 0)?, function: None });
+            let instructions = match name {
+                // Streams of wasi:io wait by themselves, so there is no set of what is waited for.
+                "set_new" | "set_drop" | "join" => stub(signature, 0)?,
+                // Nothing has this type in the function, so that nothing can be called with it.
+                _ => vec![Instruction::Unreachable],
+            };
+            return Ok(Callee::Inline { instructions, function: None });
         };
         if name == "task_return" {
             let given = self.flow().map_or(&[][..], |flow| &flow.given);
