@@ -120,8 +120,9 @@ settle() { # NAME
 
 build_crate shim symbols
 settle shim
-# Memory enough for most calls from the start: growing it costs two system calls in every instance.
-RUSTFLAGS="$RUSTFLAGS -Clink-arg=--initial-memory=$((2 << 20))" build_crate shim symbols --features lift
+# Memory enough for most calls from the start: growing it costs two system calls in every instance. Not more than that:
+# after each call the engine looks at every page of it.
+RUSTFLAGS="$RUSTFLAGS -Clink-arg=-zstack-size=$((256 << 10)) -Clink-arg=--initial-memory=$((512 << 10))" build_crate shim symbols --features lift
 mv "$work/shim.wasm" "$work/lift-shim.wasm"
 settle lift-shim
 build_crate component-shim debuginfo --no-default-features --features p2

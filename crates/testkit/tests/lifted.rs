@@ -188,7 +188,7 @@ fn calls_from_several_threads() {
 #[test]
 fn limits_hold() {
     let _alone = alone();
-    let limits = Limits { memory_max: 1 << 20, ..Limits::default() };
+    let limits = Limits { memory_max: 1 << 18, ..Limits::default() };
     let small = LiftedFunction::load(&lifted(), Some("f"), &limits, None).unwrap();
     let error = small.call(&[Val::String("p".into())]).unwrap_err();
     assert_eq!(error.kind(), Kind::Limit, "{error}");

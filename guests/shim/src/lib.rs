@@ -23,6 +23,11 @@ mod program;
 mod state;
 mod unstable;
 
+#[cfg(feature = "lift")]
+#[global_allocator]
+static ALLOCATOR: lift::Arena = lift::Arena::NEW;
+
+#[cfg(not(feature = "lift"))]
 #[global_allocator]
 static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
 

@@ -1,6 +1,6 @@
 //! The one process of the module: booted at the first call, then the same for every call.
 
-use crate::host::{Inside, weir};
+use crate::host::Inside;
 use crate::packed;
 use alloc::vec::Vec;
 use core::cell::UnsafeCell;
@@ -48,7 +48,7 @@ fn image() -> Image {
         // A damaged pack.
         Some(None) => core::arch::wasm32::unreachable(),
     };
-    match host_image() {
+    match granted_image() {
         None => {}
         Some(Ok(over)) => image.lay_over(over),
         Some(Err(_)) => core::arch::wasm32::unreachable(),
@@ -56,7 +56,15 @@ fn image() -> Image {
     image
 }
 
-fn host_image() -> Option<Result<Image, ImageError>> {
+/// What the parameters of the call bring.
+#[cfg(feature = "lift")]
+fn granted_image() -> Option<Result<Image, ImageError>> {
+    crate::lift::image().map(Ok)
+}
+
+#[cfg(not(feature = "lift"))]
+fn granted_image() -> Option<Result<Image, ImageError>> {
+    use crate::host::weir;
     let mut bytes: Vec<u8> = Vec::new();
     loop {
         let start = bytes.len();

@@ -134,6 +134,17 @@ impl<'a> Shim<'a> {
         Ok(kept)
     }
 
+    /// A function that is linked in, of a type that no call through a table has.
+    pub fn never_called_through_tables(&self) -> Result<Option<u32>, LinkError> {
+        for function in &self.needed.functions {
+            let defined = *function >= self.module.imported.functions;
+            if defined && !self.needed.tables_escape && !self.needed.indirect.contains(&self.signature(*function)?) {
+                return Ok(Some(*function));
+            }
+        }
+        Ok(None)
+    }
+
     fn scan(&mut self, function: u32, work: &mut Vec<u32>) -> Result<(), LinkError> {
         self.needed.types.insert(self.module.functions.get(function as usize).copied().unwrap_or(0));
         let body = self.body(function)?.clone();

@@ -119,14 +119,7 @@ impl<'p, 'a> ShimCode<'p, 'a> {
         let kept: Vec<u32> = self.elements.keys().copied().collect();
         for index in kept {
             let element = self.shim.module.elements[index as usize].clone();
-            let mut entries = Vec::new();
-            for function in self.shim.kept(index as usize)? {
-                entries.push(match function {
-                    Some(function) => ConstExpr::ref_func(self.function_index(function).map_err(flatten)?),
-                    None => ConstExpr::ref_null(HeapType::FUNC),
-                });
-            }
-            let entries = Elements::Expressions(RefType::FUNCREF, Cow::Owned(entries));
+            let entries = self.entries(index as usize)?;
             match element.kind {
                 ElementKind::Active { table_index, offset_expr } => {
                     let table = self.table_index(table_index.unwrap_or(0)).map_err(flatten)?;
@@ -149,6 +142,23 @@ impl<'p, 'a> ShimCode<'p, 'a> {
             section.declared(Elements::Functions(declared.into()));
         }
         Ok(())
+    }
+
+    /// What is in an element segment. As a list of functions where that is possible: engines write such tables when
+    /// they are first read, and evaluate expressions in every instance. In empty places lies a function that no call
+    /// through a table has the type of, so it traps there as it does at null.
+    fn entries(&mut self, segment: usize) -> Result<Elements<'static>, LinkError> {
+        let kept = self.shim.kept(segment)?;
+        let filler = self.shim.never_called_through_tables()?;
+        if let Some(functions) = kept.iter().map(|function| function.or(filler)).collect::<Option<Vec<_>>>() {
+            let functions = functions.into_iter().map(|function| self.function_index(function).map_err(flatten));
+            return Ok(Elements::Functions(Cow::Owned(functions.collect::<Result<_, _>>()?)));
+        }
+        let entries = kept.into_iter().map(|function| match function {
+            Some(function) => Ok(ConstExpr::ref_func(self.function_index(function).map_err(flatten)?)),
+            None => Ok(ConstExpr::ref_null(HeapType::FUNC)),
+        });
+        Ok(Elements::Expressions(RefType::FUNCREF, Cow::Owned(entries.collect::<Result<_, LinkError>>()?)))
     }
 
     /// The shim's data segments as bytes of a data section, and how many there are.

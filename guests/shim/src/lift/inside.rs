@@ -45,14 +45,11 @@ mod host {
     }
 }
 
-/// Copies bytes of what the parameters brought; 0 is the boot image.
+/// Copies bytes of what the parameters brought. There is no boot image to ask for: see `state`.
 #[unsafe(export_name = "lift:blob_read")]
 extern "C" fn blob_read(blob: u32, offset: u64, memory: u32, at: u32, len: u32) -> i32 {
     let state = State::get();
-    let bytes = match blob.checked_sub(1) {
-        None => &state.image[..],
-        Some(index) => state.files.get(index as usize).copied().unwrap_or_default(),
-    };
+    let bytes = blob.checked_sub(1).and_then(|index| state.files.get(index as usize)).copied().unwrap_or_default();
     let rest = usize::try_from(offset).ok().and_then(|offset| bytes.get(offset..)).unwrap_or_default();
     let piece = rest.get(..len as usize).unwrap_or(rest);
     if memory == 0 {

@@ -4,12 +4,15 @@
 //! [`lift_call`]. That lays out files, arguments and stdin as the record says, starts the program, and makes the
 //! result of what it left. A program can be started once per instance: its own state is used up by that.
 
+mod arena;
 mod flow;
 mod inside;
 mod io;
 mod library;
 mod p2;
 mod values;
+
+pub use arena::Arena;
 
 use crate::packed;
 use crate::state::{Single, process};
@@ -51,7 +54,7 @@ struct Written {
 
 /// What the run under way is served from.
 struct State {
-    image: Vec<u8>,
+    image: Option<Image>,
     files: Vec<&'static [u8]>,
     args: Vec<Vec<u8>>,
     env: Vec<Vec<u8>>,
@@ -63,7 +66,7 @@ struct State {
 }
 
 static STATE: Single<State> = Single(UnsafeCell::new(State {
-    image: Vec::new(),
+    image: None,
     files: Vec::new(),
     args: Vec::new(),
     env: Vec::new(),
@@ -80,6 +83,11 @@ impl State {
         // SAFETY: see `Single`.
         unsafe { &mut *STATE.0.get() }
     }
+}
+
+/// What the parameters make the tree begin with.
+pub fn image() -> Option<Image> {
+    State::get().image.take()
 }
 
 /// Where the wrapper puts the core values of the parameters, eight bytes for each.
@@ -133,7 +141,10 @@ extern "C" fn lift_call() -> u32 {
     let function = function();
     let result = prepare(&function).and_then(|()| run(&function));
     let (ty, value) = outcome(&function, result);
-    match to_memory(&ty, &value) {
+    let at = to_memory(&ty, &value);
+    // The instance ends with the call, or begins anew: nothing has to be given back piece by piece.
+    core::mem::forget((function, ty, value));
+    match at {
         Some(at) => at,
         None => core::arch::wasm32::unreachable(),
     }
@@ -169,7 +180,9 @@ fn prepare(function: &Function) -> Result<(), Failure> {
         return Err(Failure::new("this instance was called before: make an instance for each call"));
     }
     let params = params(function).ok_or_else(|| Failure::new("the parameters are not what the function takes"))?;
-    lay_out(function, &params)
+    let done = lay_out(function, &params);
+    core::mem::forget(params);
+    done
 }
 
 /// Runs the program, and makes the result of what it left.
@@ -248,7 +261,7 @@ fn lay_out(function: &Function, params: &[Value]) -> Result<(), Failure> {
             image.nodes.push(node(path, NodeKind::Directory(None)));
         }
     }
-    state.image = image.encode();
+    state.image = Some(image);
     Ok(())
 }
 
