@@ -2,7 +2,7 @@
 # Builds our own test and benchmark programs, guests/programs and guests/bench, into .programs/guests/ (git-ignored):
 #
 #   scripts/guests.sh               all of them
-#   scripts/guests.sh NAME...       some: c cpp rust p2 p3 net go bench
+#   scripts/guests.sh NAME...       some: c cpp rust p2 own p3 net go bench
 #   scripts/guests.sh --rustup ...  use rustup's targets for the Rust ones, not the compiler of scripts/tools.sh
 #
 #   c      fstest-c.wasm     WASI 0.1, C         rust  fstest-rust.wasm   WASI 0.1, Rust's std
@@ -82,6 +82,7 @@ build_with_cargo() { # NAME FOLDER TARGET BUILT
 build_rust() { build_with_cargo fstest-rust.wasm "$PROGRAMS/rust" wasm32-wasip1 fstest.wasm; }
 build_p2() { build_with_cargo fstest-p2.wasm "$PROGRAMS/rust" wasm32-wasip2 fstest.wasm; }
 build_p3() { build_with_cargo fstest-p3.wasm "$PROGRAMS/p3" wasm32-wasip2 p3_fstest.wasm; }
+build_own() { build_with_cargo fstest-own.wasm "$PROGRAMS/own" wasm32-wasip2 own_fstest.wasm; }
 build_net() { build_with_cargo net.wasm "$PROGRAMS/net" wasm32-wasip2 net.wasm; }
 
 build_go() {
@@ -98,7 +99,7 @@ build_go() {
 }
 
 rustup=no
-ALL=(c cpp rust p2 p3 net go bench)
+ALL=(c cpp rust p2 own p3 net go bench)
 names=()
 for name in "$@"; do
   case " ${ALL[*]} --rustup " in

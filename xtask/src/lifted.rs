@@ -11,7 +11,7 @@ use std::process::{Command, Output};
 
 /// A lifted program and calls of its function.
 struct Case {
-    /// The binding in `examples/lift`.
+    /// The binding in `examples/lift`, or in `tests/lift`.
     name: &'static str,
     function: &'static str,
     /// Arguments as the callers take them: `=TEXT`, `%FILE`, `@FILE`, `-`; files are in `benches/programs`.
@@ -20,7 +20,7 @@ struct Case {
     pack: Option<(&'static str, &'static str)>,
 }
 
-const CASES: [Case; 5] = [
+const CASES: [Case; 6] = [
     Case {
         name: "resvg",
         function: "render",
@@ -60,7 +60,16 @@ const CASES: [Case; 5] = [
         ],
         pack: None,
     },
+    Case {
+        name: OF_P2,
+        function: "check",
+        calls: &[&[("input", "=what comes in")], &[("input", "=fail")]],
+        pack: None,
+    },
 ];
+
+/// A command whose files and streams are those of WASI 0.2 itself: what it prints is also what it prints as a command.
+const OF_P2: &str = "fstest-own";
 
 const PYTHON: [(&str, &str); 2] = [
     (
@@ -164,7 +173,9 @@ fn lift(root: &Path, runtimes: &Runtimes, case: &Case) -> Result<Option<PathBuf>
         let mut command = runtimes.weir_command("pack");
         process::text(command.arg(&program).args(["--mount", &mount, "--compress", "lz4"]).arg("-o").arg(out))?;
     }
-    let binding = root.join("examples/lift").join(format!("{}.lift.toml", case.name));
+    let folders = ["examples/lift", "tests/lift"];
+    let mut bindings = folders.map(|folder| root.join(folder).join(format!("{}.lift.toml", case.name))).into_iter();
+    let binding = bindings.find(|binding| binding.exists()).context("the case has no binding")?;
     let text = fs::read_to_string(&binding).with_context(|| format!("cannot read {}", binding.display()))?;
     let program = text.lines().find_map(|line| line.strip_prefix("program = \"")?.strip_suffix('"'));
     let program = binding.with_file_name(program.context("the binding names no program")?);
@@ -261,8 +272,21 @@ fn differences(
         let lines = first.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
         of_cli.extend(cli_difference(root, runtimes, case, component, number, &lines)?);
     }
+    if case.name == OF_P2 {
+        of_cli.extend(command_difference(root, runtimes, component)?);
+    }
     all.push(("weir call", of_cli));
     Ok(all)
+}
+
+/// What a function gives against what its program prints as a command.
+fn command_difference(root: &Path, runtimes: &Runtimes, component: &Path) -> Result<Option<String>> {
+    let program = root.join(".programs/guests").join(format!("{OF_P2}.wasm"));
+    let mut command = runtimes.weir();
+    let printed = process::text(command.arg("--scratch=/w").arg(program).stdin(std::process::Stdio::null()))?;
+    let given = process::text(runtimes.weir_command("call").arg(component).arg("check(input: \"\")"))?;
+    let same = given.trim_end() == printed.trim_end() && !printed.is_empty();
+    Ok((!same).then(|| programs::first_difference(given.as_bytes(), printed.as_bytes())))
 }
 
 /// `weir call` against the lines of the other callers.

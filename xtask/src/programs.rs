@@ -53,12 +53,13 @@ pub const REAL: [Case; 8] = [
 ];
 
 /// Our own programs, which use files in the ways of five languages and print what they see.
-pub const OURS: [Case; 6] = [
+pub const OURS: [Case; 7] = [
     plain("fstest-c", "guests/fstest-c.wasm", &["/w"]),
     plain("fstest-cpp", "guests/fstest-cpp.wasm", &["/w"]),
     plain("fstest-rust", "guests/fstest-rust.wasm", &["/w"]),
     plain("fstest-go", "guests/fstest-go.wasm", &["/w"]),
     plain("fstest-p2", "guests/fstest-p2.wasm", &["/w"]),
+    plain("fstest-own", "guests/fstest-own.wasm", &[]),
     Case { stock_options: WASI_03, ..plain("fstest-p3", "guests/fstest-p3.wasm", &["/w"]) },
 ];
 

@@ -274,16 +274,83 @@ fn a_command_for_wasi_0_2_is_lifted_without_its_adapter() {
     assert_eq!(run(&["a", "b"]).unwrap_err().kind(), Kind::Trap);
 }
 
+/// A command for WASI 0.2 that asks for files and streams by handles that do not exist. It begins by preparing itself, and
+/// succeeds if every answer is an error. What it drops was never there.
+const OF_HANDLES: &str = r#"(component (core module
+  (import "wasi:filesystem/types@0.2.0" "[method]descriptor.stat" (func $stat (param i32 i32)))
+  (import "wasi:filesystem/types@0.2.0" "[method]descriptor.read" (func $read (param i32 i64 i64 i32)))
+  (import "wasi:filesystem/types@0.2.0" "[method]descriptor.read-via-stream" (func $open (param i32 i64 i32)))
+  (import "wasi:filesystem/types@0.2.0" "[method]descriptor.link-at" (func $link (param i32 i32 i32 i32 i32 i32 i32 i32)))
+  (import "wasi:filesystem/types@0.2.0" "[method]directory-entry-stream.read-directory-entry"
+    (func $entry (param i32 i32)))
+  (import "wasi:filesystem/types@0.2.0" "[resource-drop]descriptor" (func $drop_descriptor (param i32)))
+  (import "wasi:filesystem/types@0.2.0" "[resource-drop]directory-entry-stream" (func $drop_entries (param i32)))
+  (import "wasi:io/streams@0.2.0" "[method]input-stream.blocking-read" (func $take (param i32 i64 i32)))
+  (import "wasi:io/streams@0.2.0" "[method]input-stream.skip" (func $skip (param i32 i64 i32)))
+  (import "wasi:io/streams@0.2.0" "[method]output-stream.write" (func $put (param i32 i32 i32 i32)))
+  (import "wasi:io/streams@0.2.0" "[method]output-stream.write-zeroes" (func $zeroes (param i32 i64 i32)))
+  (import "wasi:io/streams@0.2.0" "[method]output-stream.splice" (func $splice (param i32 i32 i64 i32)))
+  (import "wasi:io/streams@0.2.0" "[resource-drop]input-stream" (func $drop_input (param i32)))
+  (memory (export "memory") 4)
+  (global $next (mut i32) (i32.const 1024))
+  (global $ready (mut i32) (i32.const 0))
+  (func (export "_initialize") (global.set $ready (i32.const 1)))
+  (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32)
+    (global.get $next)
+    (global.set $next (i32.add (global.get $next) (local.get 3))))
+  (func $failed (if (i32.ne (i32.load8_u (i32.const 16)) (i32.const 1)) (then (unreachable)))
+    (i32.store8 (i32.const 16) (i32.const 0)))
+  (func $ask (param $handle i32)
+    (call $stat (local.get $handle) (i32.const 16)) (call $failed)
+    (call $read (local.get $handle) (i64.const -1) (i64.const -1) (i32.const 16)) (call $failed)
+    (call $open (local.get $handle) (i64.const -1) (i32.const 16)) (call $failed)
+    (call $link (local.get $handle) (i32.const -1) (i32.const 0) (i32.const 3) (local.get $handle) (i32.const 0)
+      (i32.const 3) (i32.const 16)) (call $failed)
+    (call $entry (local.get $handle) (i32.const 16)) (call $failed)
+    (call $take (local.get $handle) (i64.const -1) (i32.const 16)) (call $failed)
+    (call $skip (local.get $handle) (i64.const -1) (i32.const 16)) (call $failed)
+    (call $put (local.get $handle) (i32.const 0) (i32.const 3) (i32.const 16)) (call $failed)
+    (call $zeroes (local.get $handle) (i64.const -1) (i32.const 16)) (call $failed)
+    (call $splice (local.get $handle) (local.get $handle) (i64.const -1) (i32.const 16)) (call $failed)
+    (call $drop_descriptor (local.get $handle))
+    (call $drop_entries (local.get $handle))
+    (call $drop_input (local.get $handle)))
+  (func (export "wasi:cli/run@0.2.0#run") (result i32)
+    (call $ask (i32.const 0x7fffffff))
+    (call $ask (i32.const -1))
+    (call $ask (i32.const 99))
+    (i32.eqz (global.get $ready)))))"#;
+
+#[test]
+fn handles_that_do_not_exist_are_errors_and_the_start_is_that_of_wasi_0_2() {
+    let _alone = alone();
+    let program = Program::from_bytes("p2.wat", OF_HANDLES.into()).unwrap();
+    let binding = "program = \"p\"\nexport = \"f: func() -> result<_, failure>\"\n";
+    let lifted = lift(program.bytes().unwrap(), &Binding::parse(binding).unwrap()).unwrap();
+    let program = Program::from_bytes("lifted.wasm", lifted.bytes).unwrap();
+    let kept = KeptFunction::load(&program, None, &Limits::default(), None).unwrap();
+    let mut instance = kept.instance().unwrap();
+    for _ in 0..2 {
+        assert_eq!(weir_engine::wave::show(&instance.call(&[]).unwrap().unwrap()), "ok");
+    }
+}
+
 #[test]
 fn components_that_are_no_such_commands_are_told_why() {
     let binding = Binding::parse(BINDING).unwrap();
     let of_files = r#"(component (core module
-      (import "wasi:filesystem/preopens@0.2.6" "get-directories" (func (param i32))) (func (export "_start"))))"#;
+      (import "wasi:filesystem/preopens@0.2.6" "get-directories" (func (param i32))) (func (export "_start")) (memory 1)))"#;
+    let of_0_3 = &of_files.replace("@0.2.6", "@0.3.0");
     for (text, words) in [
         ("(component)", "no module in it"),
         ("(component (component))", "components in it"),
         ("(component (core module (func (export \"f\"))))", "no module in it"),
-        (of_files, "asks for `wasi:filesystem/preopens@0.2.6.get-directories` itself"),
+        (of_files, "no `cabi_realloc`"),
+        (
+            "(component (core module (func (export \"wasi:cli/run@0.2.6#run\"))))",
+            "another type than the start of a command",
+        ),
+        (of_0_3, "imports `wasi:filesystem/preopens@0.3.0.get-directories`, which nobody could give"),
     ] {
         let program = Program::from_bytes("c.wat", text.into()).unwrap();
         let error = lift(program.bytes().unwrap(), &binding).unwrap_err().to_string();

@@ -44,7 +44,7 @@ fn stored(count: usize, out: u32) -> Answer {
 }
 
 /// A path argument in slot 0 or 1.
-fn arg(slot: usize, at: u32, len: u32) -> Result<&'static str, Errno> {
+pub fn arg(slot: usize, at: u32, len: u32) -> Result<&'static str, Errno> {
     path(slot, at, len, process().vfs.quota().path_bytes_max)
 }
 
@@ -140,7 +140,7 @@ fn without_slashes(at: u32, len: u32) -> u32 {
 /// Reading and writing first ask the file system, which says `Badf` at once of what is not its own:
 /// the usual call looks its descriptor up once.
 #[unsafe(no_mangle)]
-extern "C" fn fd_read(fd: u32, at: u32, count: u32, out: u32) -> Answer {
+pub extern "C" fn fd_read(fd: u32, at: u32, count: u32, out: u32) -> Answer {
     match process().fd_read(&mut Program, fd, &iovs(at, count)) {
         Ok(read) => stored(read, out),
         Err(Errno::Badf) => answer(read_elsewhere(fd, at, count, out)),
@@ -162,7 +162,7 @@ fn read_elsewhere(fd: u32, at: u32, count: u32, out: u32) -> Result<Answer, Errn
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn fd_write(fd: u32, at: u32, count: u32, out: u32) -> Answer {
+pub extern "C" fn fd_write(fd: u32, at: u32, count: u32, out: u32) -> Answer {
     match process().fd_write(&Program, fd, &iovs(at, count)) {
         Ok(written) => stored(written, out),
         Err(Errno::Badf) => answer(write_elsewhere(fd, at, count, out)),

@@ -1,8 +1,9 @@
-//! The program in a component: the one core module that is a command for WASI 0.1, as compilers for WASI 0.2 make it
-//! together with an adapter. The adapter is not needed where everything is answered inside.
+//! The program in a component: the one core module that is a command, as compilers for WASI 0.2 make it, by itself or
+//! together with an adapter from WASI 0.1. The adapter is not needed where everything is answered inside.
 
 use super::LiftError;
-use wasmparser::{Parser, Payload, TypeRef};
+use crate::link::{START, is_start};
+use wasmparser::{Parser, Payload};
 
 /// The bytes of the module.
 pub(super) fn of_component(component: &[u8]) -> Result<&[u8], LiftError> {
@@ -24,44 +25,25 @@ pub(super) fn of_component(component: &[u8]) -> Result<&[u8], LiftError> {
             _ => {}
         }
     }
-    let mut commands = found.iter().filter(|module| is_command(module));
-    match (commands.next(), commands.next()) {
-        (Some(command), None) => refuse(command).map(|()| *command),
-        _ => {
-            let why = if nested { "components in it" } else { "no module in it that is a command for WASI 0.1" };
-            let what = format!(
-                "the program is a component with {why}: of components those can be lifted that are a command \
-                 (`_start`) and an adapter, as wasm32-wasip2 and `wasm-tools component new` make them; build it for WASI 0.1 \
-                 (wasm32-wasip1)"
-            );
-            Err(LiftError::new(what))
+    // An adapter starts the program that it is for, which has `_start`.
+    for start in [&|name: &str| name == START, &is_start as &dyn Fn(&str) -> bool] {
+        let mut commands = found.iter().filter(|module| exports(module, start));
+        if let (Some(command), None) = (commands.next(), commands.next()) {
+            return Ok(command);
         }
     }
+    let why = if nested { "components in it" } else { "no module in it that is a command for WASI 0.1 or 0.2" };
+    let what = format!(
+        "the program is a component with {why}: of components those can be lifted that are one command, with or without an \
+         adapter, as wasm32-wasip2 and `wasm-tools component new` make them; build it for WASI 0.1 (wasm32-wasip1)"
+    );
+    Err(LiftError::new(what))
 }
 
-fn is_command(module: &[u8]) -> bool {
+fn exports(module: &[u8], wanted: &dyn Fn(&str) -> bool) -> bool {
     let payloads = Parser::new(0).parse_all(module).map_while(Result::ok);
     payloads.into_iter().any(|payload| match payload {
-        Payload::ExportSection(section) => section.into_iter().flatten().any(|export| export.name == "_start"),
+        Payload::ExportSection(section) => section.into_iter().flatten().any(|export| wanted(export.name)),
         _ => false,
     })
-}
-
-/// Files and streams of WASI 0.2 itself are not those of the shim.
-fn refuse(module: &[u8]) -> Result<(), LiftError> {
-    for payload in Parser::new(0).parse_all(module).map_while(Result::ok) {
-        let Payload::ImportSection(section) = payload else { continue };
-        for import in section.into_imports().flatten() {
-            let own = import.module.starts_with("wasi:filesystem/") || import.module.starts_with("wasi:cli/std");
-            if own && matches!(import.ty, TypeRef::Func(_)) && !import.name.starts_with("[resource-drop]") {
-                let what = format!(
-                    "the program asks for `{}.{}` itself, and not by the functions of WASI 0.1: build it for WASI 0.1 \
-                     (wasm32-wasip1)",
-                    import.module, import.name
-                );
-                return Err(LiftError::new(what));
-            }
-        }
-    }
-    Ok(())
 }

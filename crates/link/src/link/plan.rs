@@ -8,7 +8,7 @@
 
 mod lifting;
 
-pub(crate) use lifting::{Flow, INITIALIZE, Lift};
+pub(crate) use lifting::{Flow, INITIALIZE, Lift, START, is_start};
 
 use super::generated::Generated;
 use super::options::{DroppedSection, Exit, LinkOptions, LinkReport, RemainingImport, Unwind};

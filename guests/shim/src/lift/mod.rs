@@ -29,8 +29,8 @@ use weir_vfs::{BlobId, Errno, FileType, NodeId, Times};
 mod linked {
     #[link(wasm_import_module = "weir:lift")]
     unsafe extern "C" {
-        /// Runs the program until it returns or exits.
-        pub safe fn start();
+        /// Runs the program until it returns or exits; not 0 if it says that it failed.
+        pub safe fn start() -> u32;
         /// What it exited with; -1 if it returned.
         pub safe fn exit_code() -> i64;
     }
@@ -187,8 +187,8 @@ fn prepare(function: &Function) -> Result<(), Failure> {
 
 /// Runs the program, and makes the result of what it left.
 fn run(function: &Function) -> Result<Value, Failure> {
-    linked::start();
-    let exit_code = u32::try_from(linked::exit_code()).unwrap_or(0);
+    let failed = linked::start();
+    let exit_code = u32::try_from(linked::exit_code()).unwrap_or(failed);
     if exit_code != 0 && !function.exit_codes.contains(&exit_code) {
         return Err(Failure { exit_code, message: format!("the program ended with exit code {exit_code}") });
     }

@@ -43,6 +43,14 @@ const LIFT_ROOTS: [&str; 3] = ["lift:slots", "lift:call", "lift:realloc"];
 const FLOW_ROOTS: [&str; 4] = ["lift:slots", "flow:call", "flow:slots", "lift:realloc"];
 /// The same of a library.
 const LIBRARY_ROOTS: [&str; 1] = ["library:prepare"];
+/// The start of a command for WASI 0.1.
+pub(crate) const START: &str = "_start";
+
+/// Whether an export is the start of a command: for WASI 0.1, or for 0.2 in a module that is made for that itself.
+pub(crate) fn is_start(name: &str) -> bool {
+    name == START || (name.starts_with("wasi:cli/run@0.2.") && name.ends_with("#run"))
+}
+
 /// What a library is prepared by, before anything else of it is called.
 pub(crate) const INITIALIZE: &str = "_initialize";
 /// What serves `weir:flow` where streams are those of wasi:io.
@@ -101,7 +109,7 @@ impl<'a> Plan<'a> {
         if self.lift().is_none() || !interface.starts_with("wasi:") || !version.starts_with("0.2.") {
             return Ok(Use::Foreign);
         }
-        if interface == "wasi:cli/exit" && import.name == "exit" {
+        if interface == "wasi:cli/exit" && ["exit", "exit-with-code"].contains(&import.name) {
             let found = p1::find("proc_exit").ok_or_else(|| LinkError::shim("WASI has no proc_exit"))?;
             return Ok(Use::Exit { id: found.0 });
         }
@@ -163,7 +171,7 @@ impl<'a> Plan<'a> {
     pub(super) fn lift_access(&self, name: &str, signature: &Signature) -> Result<Callee, LinkError> {
         let exits = self.uses.iter().any(|used| matches!(used, Use::Exit { .. }));
         let (callee, expected) = match name {
-            "start" => (Callee::Start, Signature::new(&[], &[])),
+            "start" => (Callee::Start, Signature::new(&[], &[ValType::I32])),
             "realloc" => (Callee::Realloc, Signature::new(&[ValType::I32; 4], &[ValType::I32])),
             "exit_code" => {
                 let code = if exits { Instruction::GlobalGet(self.exit_global()) } else { Instruction::I64Const(-1) };
@@ -177,17 +185,28 @@ impl<'a> Plan<'a> {
         Err(LinkError::shim(format!("it imports `{LIFT}.{name}` as {signature}, not as {expected}")))
     }
 
-    /// The function of the result that runs the program from its beginning to its end.
-    pub(super) fn start_function(&self) -> Result<u32, LinkError> {
-        let start = self.program.exports.iter().find(|export| export.name == "_start");
-        let Some(start) = start.filter(|export| matches!(export.kind, ExternalKind::Func | ExternalKind::FuncExact))
-        else {
+    /// Runs the program from its beginning to its end, and says by a number that is not 0 that it failed.
+    pub(super) fn start_code(&self) -> Result<Vec<Instruction<'static>>, LinkError> {
+        let functions = self.program.exports.iter();
+        let mut functions =
+            functions.filter(|export| matches!(export.kind, ExternalKind::Func | ExternalKind::FuncExact));
+        let Some(start) = functions.find(|export| is_start(export.name)) else {
             let message = "it has no function `_start`, so it is a library: lift it without `export`".into();
             return Err(LinkError::new(LinkErrorKind::Lift { message }));
         };
         let own = || self.functions.get(start.index);
         let index = self.entries.get(&start.index).copied().or_else(own);
-        index.ok_or_else(|| LinkError::invalid("`_start` does not exist", 0))
+        let call = Instruction::Call(index.ok_or_else(|| LinkError::invalid("its start does not exist", 0))?);
+        let ty = self.program.functions.get(start.index as usize);
+        let signature = ty.and_then(|ty| self.program.signature(*ty));
+        if start.name == START && signature == Some(Signature::new(&[], &[])) {
+            return Ok(vec![call, Instruction::I32Const(0)]);
+        }
+        if start.name != START && signature == Some(Signature::new(&[], &[ValType::I32])) {
+            return Ok(self.initialize_function().map(Instruction::Call).into_iter().chain([call]).collect());
+        }
+        let message = format!("its function `{}` has another type than the start of a command", start.name);
+        Err(LinkError::new(LinkErrorKind::Lift { message }))
     }
 
     /// The function of the result that a library begins with, if it has one.
@@ -209,9 +228,9 @@ impl<'a> Plan<'a> {
     pub(super) fn settle_lifted(&mut self, give: Option<u32>) -> Result<(), LinkError> {
         let Some(lift) = self.lift() else { return Ok(()) };
         if !lift.library {
-            let start = self.start_function()?;
+            let start = self.start_code()?;
             for callee in self.shim_imports.values_mut().filter(|callee| matches!(callee, Callee::Start)) {
-                *callee = Callee::Function(start);
+                *callee = Callee::Inline { instructions: start.clone(), function: None };
             }
         }
         let realloc = self.realloc_function();

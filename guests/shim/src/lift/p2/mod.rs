@@ -1,6 +1,9 @@
 //! What programs for WASI 0.2 ask for beside the functions of 0.1, answered inside like those. Lists are put into
 //! memory that the program gives, as the canonical ABI has it.
 
+mod files;
+mod streams;
+
 use super::{State, inside};
 use crate::program::Program;
 use crate::state::Single;
@@ -30,6 +33,49 @@ pub fn scratch() -> u32 {
         *scratch = linked::realloc(0, 0, 8, 16);
     }
     *scratch
+}
+
+/// Memory of the program's own, of the canonical ABI.
+fn realloc(old: u32, old_len: u32, align: u32, len: u32) -> u32 {
+    linked::realloc(old, old_len, align, len)
+}
+
+/// Gives back the end of memory that a list did not need. What the program frees has then the size that it was given;
+/// of no bytes nothing is freed.
+fn shrink(at: u32, room: u32, used: u32) -> u32 {
+    if used == room || used == 0 { at } else { linked::realloc(at, room, 1, used) }
+}
+
+fn put_byte(at: u32, byte: u8) {
+    Program.copy_out(at, &[byte]);
+}
+
+/// A `result`: its case, and at `payload` what it carries.
+fn give<T, E>(out: u32, payload: u32, result: Result<T, E>, ok: impl FnOnce(u32, T), err: impl FnOnce(u32, E)) {
+    put_byte(out, u8::from(result.is_err()));
+    let at = out.wrapping_add(payload);
+    match result {
+        Ok(value) => ok(at, value),
+        Err(error) => err(at, error),
+    }
+}
+
+/// Handles are places in a list, from 1 on.
+fn add<T>(all: &mut Vec<Option<T>>, value: T) -> u32 {
+    let free = all.iter().position(Option::is_none).unwrap_or(all.len());
+    match all.get_mut(free) {
+        Some(place) => *place = Some(value),
+        None => all.push(Some(value)),
+    }
+    free as u32 + 1
+}
+
+fn get<T>(all: &mut [Option<T>], handle: u32) -> Option<&mut T> {
+    all.get_mut(handle.checked_sub(1)? as usize)?.as_mut()
+}
+
+fn remove<T>(all: &mut [Option<T>], handle: u32) -> Option<T> {
+    all.get_mut(handle.checked_sub(1)? as usize)?.take()
 }
 
 fn put_bytes(bytes: &[u8]) -> u32 {
