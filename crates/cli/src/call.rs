@@ -2,6 +2,7 @@
 
 use crate::exit::{self, Failure};
 use crate::launch::open;
+use crate::notice::while_compiling;
 use crate::options::LimitOptions;
 use crate::pack::{aside, persist, write_aside};
 use clap::Args;
@@ -61,7 +62,8 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     let program = open(&options.program, cache.as_ref())?;
     let limits = options.limits.collect();
     let name = wave::function_name(&options.call);
-    let function = LiftedFunction::load(&program, Some(name), &limits, cache.as_ref())?;
+    let load = || LiftedFunction::load(&program, Some(name), &limits, cache.as_ref());
+    let function = while_compiling(program.path(), load)?;
     let mut times = Vec::new();
     let mut result = None;
     let mut outputs = Outputs::new(options, &function)?;

@@ -2,6 +2,7 @@
 //! or run as a component. Used by every subcommand that runs something.
 
 use crate::exit::Failure;
+use crate::notice::while_compiling;
 use std::path::Path;
 use weir_engine::{Cache, ComponentProgram, CoreProgram, Error, Format, Function, Kind, Outcome, Program, Run};
 use weir_link::p1::P1_FUNCTIONS;
@@ -28,24 +29,25 @@ pub fn launch(program: &Program, run: &Run<'_>, cache: Option<&Cache>) -> Result
             let run = Run { carried: Some(&carried), ..*run };
             let options = link_options(run.grants, run.trace);
             let variant = [variant(&options).as_slice(), b" pack"].concat();
-            let core = CoreProgram::load(program, &variant, run.limits, cache, |bytes| {
-                packed::link(bytes, &options).map_err(|error| failed(program, &error))
-            })?;
-            Ok(core.run(&run)?)
+            let link = |bytes: &[u8]| packed::link(bytes, &options).map_err(|error| failed(program, &error));
+            let load = || CoreProgram::load(program, &variant, run.limits, cache, link);
+            Ok(while_compiling(program.path(), load)?.run(&run)?)
         }
         (Format::Module, _) => {
             let options = link_options(run.grants, run.trace);
-            let core = CoreProgram::load(program, &variant(&options), run.limits, cache, |bytes| {
+            let link = |bytes: &[u8]| {
                 let linked = weir_link::link(bytes, &options).map_err(|error| failed(program, &error))?;
                 Ok(linked.bytes)
-            })?;
-            Ok(core.run(run)?)
+            };
+            let load = || CoreProgram::load(program, &variant(&options), run.limits, cache, link);
+            Ok(while_compiling(program.path(), load)?.run(run)?)
         }
         (Format::Component, manifest) => {
             if manifest.is_some() {
                 packed::refuse_grants(program, run)?;
             }
-            Ok(ComponentProgram::load(program, run.limits, cache)?.run(run)?)
+            let load = || ComponentProgram::load(program, run.limits, cache);
+            Ok(while_compiling(program.path(), load)?.run(run)?)
         }
     }
 }

@@ -7,6 +7,7 @@ mod exit;
 mod inspect;
 mod launch;
 mod lift;
+mod notice;
 mod options;
 mod pack;
 mod pull;
