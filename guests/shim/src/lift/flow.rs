@@ -8,13 +8,14 @@ use super::{Failure, Value, function, inside, io, outcome, prepare, run};
 use crate::program::{Iovs, Program};
 use crate::state::{Single, path, process};
 use crate::{abi, lift::values};
+use alloc::alloc::{Layout, alloc_zeroed};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::cell::UnsafeCell;
 use weir_vfs::lift::{Early, Function, Origin, Type};
 use weir_vfs::p1::{FD_SEEK, FD_TELL, Spans, Target};
-use weir_vfs::{Errno, Memory, NodeId, StreamId};
+use weir_vfs::{Errno, NodeId, StreamId};
 
 type Answer = u32;
 
@@ -49,6 +50,7 @@ const BLOCKED: u32 = u32::MAX;
 const DROPPED: u32 = 1;
 /// Bytes that are moved at once.
 const BUFFER_BYTES: usize = 64 << 10;
+const PAGE_BYTES: usize = 4096;
 /// Bytes of a file's beginning that are kept, so that a program may still go back there.
 const KEPT_BYTES: usize = 1 << 20;
 /// Streams of files are numbered behind the standard ones.
@@ -60,7 +62,7 @@ const RIGHTS_AT: u32 = 8;
 /// What the program reads.
 struct Reads {
     stream: u32,
-    buffer: Vec<u8>,
+    buffer: Buffer,
     at: usize,
     ended: bool,
     /// Bytes that the program was given.
@@ -91,7 +93,7 @@ struct Flows {
     stdout: Option<u32>,
     stderr: Option<u32>,
     /// What is being written.
-    piece: Vec<u8>,
+    piece: Buffer,
 }
 
 static FLOWS: Single<Flows> = Single(UnsafeCell::new(Flows {
@@ -100,7 +102,7 @@ static FLOWS: Single<Flows> = Single(UnsafeCell::new(Flows {
     stdin: None,
     stdout: None,
     stderr: None,
-    piece: Vec::new(),
+    piece: Buffer::NONE,
 }));
 
 impl Flows {
@@ -205,7 +207,7 @@ extern "C" fn flow_slots() -> u32 {
 }
 
 fn reads(stream: u32, kept: Option<Vec<u8>>) -> End {
-    End::Reads(Reads { stream, buffer: Vec::new(), at: 0, ended: false, given: 0, kept, opened: false })
+    End::Reads(Reads { stream, buffer: Buffer::NONE, at: 0, ended: false, given: 0, kept, opened: false })
 }
 
 /// Lets stdin be this stream.
@@ -285,6 +287,38 @@ fn put_there(path: &str) -> Result<Vec<u8>, String> {
     super::read_file(path)
 }
 
+/// Bytes on their way. They begin in the middle of a page: processors are slow at copies of which the one end lies a
+/// little behind the other within its page, and where a program or a host has its buffers is mostly near a page's begin.
+struct Buffer {
+    bytes: Option<&'static mut [u8; BUFFER_BYTES]>,
+    /// How many of them are held.
+    len: usize,
+}
+
+impl Buffer {
+    const NONE: Self = Self { bytes: None, len: 0 };
+
+    fn all(&mut self) -> &mut [u8; BUFFER_BYTES] {
+        self.bytes.get_or_insert_with(|| {
+            let half = PAGE_BYTES / 2;
+            let Ok(layout) = Layout::from_size_align(half + BUFFER_BYTES, PAGE_BYTES) else {
+                core::arch::wasm32::unreachable()
+            };
+            // SAFETY: the layout is not empty.
+            let start = unsafe { alloc_zeroed(layout) };
+            if start.is_null() {
+                core::arch::wasm32::unreachable()
+            }
+            // SAFETY: so many bytes are there behind the half of a page, nobody else has them, and they stay.
+            unsafe { &mut *start.add(half).cast() }
+        })
+    }
+
+    fn held(&self) -> &[u8] {
+        self.bytes.as_deref().and_then(|bytes| bytes.get(..self.len)).unwrap_or_default()
+    }
+}
+
 impl Writes {
     /// Gives how many bytes were taken: all, unless the reader went away.
     fn write(&mut self, set: u32, bytes: &[u8]) -> usize {
@@ -304,23 +338,23 @@ impl Writes {
 impl Reads {
     /// What has come and was not given yet; waits for it. Nothing at the end.
     fn ready(&mut self, set: u32) -> &[u8] {
-        while self.at == self.buffer.len() && !self.ended {
-            self.buffer.resize(BUFFER_BYTES, 0);
+        while self.at == self.buffer.held().len() && !self.ended {
+            let room = self.buffer.all();
             // SAFETY: the buffer stays where it is until the copy is finished.
-            let answer = unsafe { linked::stream_read(self.stream, self.buffer.as_mut_ptr(), self.buffer.len()) };
+            let answer = unsafe { linked::stream_read(self.stream, room.as_mut_ptr(), room.len()) };
             let answer = finished(set, self.stream, answer);
-            self.buffer.truncate((answer >> 4) as usize);
+            self.buffer.len = (answer >> 4) as usize;
             self.at = 0;
             self.ended = answer & 0xf == DROPPED;
         }
-        self.buffer.get(self.at..).unwrap_or_default()
+        self.buffer.held().get(self.at..).unwrap_or_default()
     }
 
     fn give(&mut self, len: usize) {
         if let Some(kept) = &mut self.kept {
             if kept.len() + len > KEPT_BYTES || kept.try_reserve(len).is_err() {
                 self.kept = None;
-            } else if let Some(bytes) = self.buffer.get(self.at..self.at + len) {
+            } else if let Some(bytes) = self.buffer.held().get(self.at..self.at + len) {
                 kept.extend_from_slice(bytes);
             }
         }
@@ -352,7 +386,7 @@ fn read(number: u32, iovs: u32, count: u32, out: u32) -> Answer {
     for index in 0..spans.len() {
         let (at, len) = spans.get(index);
         // One wait at most: a read gives what there is.
-        if len == 0 || (done > 0 && reads.at == reads.buffer.len()) {
+        if len == 0 || (done > 0 && reads.at == reads.buffer.held().len()) {
             continue;
         }
         let ready = reads.ready(set);
@@ -369,24 +403,29 @@ fn read(number: u32, iovs: u32, count: u32, out: u32) -> Answer {
 fn write(number: u32, iovs: u32, count: u32, out: u32) -> Answer {
     let flows = Flows::get();
     let set = flows.set;
-    let mut piece = core::mem::take(&mut flows.piece);
+    if !matches!(flows.end(number), Some(End::Writes(_))) {
+        return BADF;
+    }
+    let mut piece = core::mem::replace(&mut flows.piece, Buffer::NONE);
     let Some(End::Writes(writes)) = flows.end(number) else { return BADF };
     let spans = Iovs { at: iovs, count };
-    piece.clear();
+    piece.len = 0;
     let mut done = 0;
     for index in 0..spans.len() {
         let (mut at, mut len) = spans.get(index);
         while len > 0 && !writes.gone {
-            let part = len.min(BUFFER_BYTES - piece.len());
-            Program.append_to(at, part, &mut piece);
+            let part = len.min(BUFFER_BYTES - piece.len);
+            let start = piece.len;
+            Program.copy_in(at as u32, &mut piece.all()[start..start + part]);
+            piece.len += part;
             (at, len) = (at + part, len - part);
-            if piece.len() == BUFFER_BYTES {
-                done += writes.write(set, &piece);
-                piece.clear();
+            if piece.len == BUFFER_BYTES {
+                done += writes.write(set, piece.held());
+                piece.len = 0;
             }
         }
     }
-    done += writes.write(set, &piece);
+    done += writes.write(set, piece.held());
     let gone = writes.gone;
     flows.piece = piece;
     if gone && done == 0 {
