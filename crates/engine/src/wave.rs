@@ -2,6 +2,7 @@
 //! with arguments by name, and `@path` for a text or for bytes that lie somewhere else.
 
 use crate::flow::{Arg, Sink, is_input, is_output};
+use std::cell::Cell;
 use std::fmt::Write;
 use std::io::Read;
 use wasmtime::component::{Type, Val};
@@ -60,7 +61,8 @@ fn parse<T: From<Val>>(
     params: &[(String, Type)],
     value: &mut dyn FnMut(&mut Text<'_>, &Type) -> Result<T, String>,
 ) -> Result<Vec<T>, String> {
-    let mut text = Text { all: call, rest: call.get(function_name(call).len()..).unwrap_or_default() };
+    let rest = call.get(function_name(call).len()..).unwrap_or_default();
+    let mut text = Text { all: call, rest, unfit: Cell::new(false) };
     let mut values: Vec<Option<T>> = params.iter().map(|_| None).collect();
     if text.rest.trim().is_empty() {
         text.rest = "()";
@@ -69,6 +71,9 @@ fn parse<T: From<Val>>(
     let mut next = 0;
     while !text.eat(")") {
         let named = params.iter().position(|(name, _)| text.is_key(name));
+        if let (None, Some(key)) = (named, text.key()) {
+            return Err(format!("it has no parameter {key:?}; the function is {}", signature(call, params)));
+        }
         let at = named.unwrap_or(next);
         let Some((name, ty)) = params.get(at) else {
             return Err(format!("there are more arguments than the {} of {}", params.len(), signature(call, params)));
@@ -77,7 +82,10 @@ fn parse<T: From<Val>>(
             text.word();
             text.expect(":")?;
         }
-        let value = value(&mut text, ty).map_err(|error| format!("{name}: {error}"))?;
+        let value = value(&mut text, ty).map_err(|error| match text.unfit.get() {
+            true => format!("{name}: {error}; the function is {}", signature(call, params)),
+            false => format!("{name}: {error}"),
+        })?;
         if values[at].replace(value).is_some() {
             return Err(format!("{name} is given twice"));
         }
@@ -158,6 +166,8 @@ pub fn type_name(ty: &Type) -> String {
 struct Text<'t> {
     all: &'t str,
     rest: &'t str,
+    /// A value is not of its type.
+    unfit: Cell<bool>,
 }
 
 impl<'t> Text<'t> {
@@ -206,6 +216,14 @@ impl<'t> Text<'t> {
         rest.is_some_and(|rest| rest.trim_start().starts_with(':'))
     }
 
+    /// The name before a colon, if that is next.
+    fn key(&self) -> Option<&'t str> {
+        let rest = self.rest.trim_start();
+        let end = rest.find(|c: char| !(c.is_alphanumeric() || c == '-'))?;
+        let (key, rest) = rest.split_at(end);
+        (key.starts_with(char::is_alphabetic) && rest.trim_start().starts_with(':')).then_some(key)
+    }
+
     /// Whether `none` is next.
     fn is_none(&self) -> bool {
         let rest = self.rest.trim_start().strip_prefix("none");
@@ -242,7 +260,8 @@ impl<'t> Text<'t> {
         self.skip();
         let start = self.rest;
         let wrong = |text: &Self| {
-            let mut back = Text { all: text.all, rest: start };
+            text.unfit.set(true);
+            let mut back = Text { all: text.all, rest: start, unfit: Cell::new(true) };
             back.skip();
             format!("this is no {}: {}", type_name(ty), back.here())
         };
@@ -533,7 +552,11 @@ mod tests {
         let params = [("text".to_owned(), Type::String), ("count".to_owned(), Type::U8)];
         for (call, words) in [
             ("f", "text is missing, a string; the function is f(text: string, count: u8)"),
-            (r#"f("a", 256)"#, "this is no u8: at character 8, before \"256)\""),
+            (
+                r#"f("a", 256)"#,
+                "count: this is no u8: at character 8, before \"256)\"; the function is f(text: string, count: u8)",
+            ),
+            (r#"f(words: "a")"#, "it has no parameter \"words\"; the function is f(text: string, count: u8)"),
             (r#"f("a", 1, 2)"#, "more arguments than the 2"),
             (r#"f("a", text: "b")"#, "text is given twice"),
             (r#"f("a"#, "the text has no end"),
