@@ -26,7 +26,7 @@ pub fn draft(program: &str, read: &[String], written: &[String]) -> String {
         text,
         "# the arguments ({{name}} is a parameter as text), and files that belong to the program: those go into a pack."
     );
-    let _ = writeln!(text, "program = {program:?}");
+    let _ = writeln!(text, "program = {}", quoted(program));
     let _ = writeln!(text, "export  = \"call: func({}) -> result<{result}, failure>\"", params.join(", "));
     if outputs.len() > 1 {
         let fields: Vec<String> = outputs.iter().map(|(_, name)| format!("{name}: option<list<u8>>")).collect();
@@ -36,7 +36,7 @@ pub fn draft(program: &str, read: &[String], written: &[String]) -> String {
     let stem = stem.split_once('.').map_or(stem, |(stem, _)| stem);
     let words = std::iter::once(stem).chain(read.iter().chain(written).map(String::as_str));
     // A brace in a path would be the beginning of a parameter.
-    let words: Vec<String> = words.map(|word| format!("{:?}", word.replace('{', "{{").replace('}', "}}"))).collect();
+    let words: Vec<String> = words.map(|word| quoted(&word.replace('{', "{{").replace('}', "}}"))).collect();
     let _ = writeln!(text, "argv    = [{}]", words.join(", "));
     if outputs.is_empty() {
         let _ = writeln!(text, "stdout  = \"result\"");
@@ -45,13 +45,30 @@ pub fn draft(program: &str, read: &[String], written: &[String]) -> String {
         let _ = writeln!(text, "\n[files]");
     }
     for (path, name) in &inputs {
-        let _ = writeln!(text, "{path:?} = {name:?}");
+        let _ = writeln!(text, "{} = {name:?}", quoted(path));
     }
     for (path, name) in &outputs {
         let part = if outputs.len() > 1 { format!("result.{name}") } else { "result".into() };
-        let _ = writeln!(text, "{path:?} = {part:?}");
+        let _ = writeln!(text, "{} = {part:?}", quoted(path));
     }
     text
+}
+
+/// A string as TOML writes it, as a key or a value.
+fn quoted(text: &str) -> String {
+    let mut out = String::from('"');
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => out.extend(['\\', c]),
+            c if c.is_control() => {
+                // Writing to a string does not fail.
+                let _ = write!(out, "\\u{:04X}", u32::from(c));
+            }
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
 }
 
 /// A name for a file's contents, as WIT allows them, which nothing else has.
@@ -85,6 +102,7 @@ mod tests {
             (paths(&["/in/a.svg", "/list", "/in/2/a.svg", "/{x}/\u{e4}"]), paths(&["/out.png"])),
             (paths(&[]), paths(&[])),
             (paths(&["/x"]), paths(&["/out.json", "/9"])),
+            (paths(&["/a \"quoted\" \\ name"]), paths(&["/with\ttab and\u{1b}[1m"])),
         ] {
             let text = draft("programs/tool.wasm", &read, &written);
             let binding = Binding::parse(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
