@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use tempfile::NamedTempFile;
 use weir_engine::{Cache, LiftedFunction, Sink, Val, wave, within_time};
 use weir_types::limits::Limits;
+use weir_types::units::parse_size;
 
 /// Calls a function that a component exports.
 ///
@@ -43,6 +44,9 @@ pub struct Options {
     /// Print calls per second and the times of calls to stderr
     #[arg(long)]
     stats: bool,
+    /// Memory of weir for the values of the result [default: 2GiB]
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    result_max: Option<u64>,
     #[command(flatten)]
     limits: LimitOptions,
     /// A component
@@ -60,7 +64,8 @@ pub struct Options {
 pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     let cache = Cache::of_user();
     let program = open(&options.program, cache.as_ref())?;
-    let limits = options.limits.collect();
+    let mut limits = options.limits.collect();
+    limits.result_bytes_max = options.result_max.unwrap_or(limits.result_bytes_max);
     let name = wave::function_name(&options.call);
     let load = || LiftedFunction::load(&program, Some(name), &limits, cache.as_ref());
     let function = while_compiling(program.path(), load)?;

@@ -287,6 +287,16 @@ impl Function {
     }
 
     fn explain(&self, store: &Store<State>, deadline: &Deadline, error: wasmtime::Error) -> Error {
+        // The engine has no type for it that could be asked for.
+        if error.root_cause().to_string().contains("fuel allocated for hostcalls") {
+            let what = format!(
+                "the result takes more than {} bytes of the host's memory, where a byte of a list takes {}: raise \
+                 --result-max to allow more, or give it as a string or a stream",
+                self.limits.result_bytes_max,
+                size_of::<Val>()
+            );
+            return Error::new(Kind::Limit, what);
+        }
         match store.data().limiter.refused.clone() {
             Some(refused) if !error.is::<wasmtime::Trap>() => Error::new(Kind::Limit, refused),
             _ => explain_error(deadline, &store.data().limiter, error),
@@ -308,7 +318,9 @@ impl Function {
 
     /// Gives a call what it may use up.
     fn allow(&self, store: &mut Store<State>) -> Result<(Deadline, Option<Watchdog>), Error> {
-        store.set_hostcall_fuel(usize::try_from(self.limits.call_bytes_max).unwrap_or(usize::MAX));
+        // What streams of wasi:io are written by are calls of the host; other functions bring values by their result only.
+        let bytes_max = if self.how == How::Io { self.limits.call_bytes_max } else { self.limits.result_bytes_max };
+        store.set_hostcall_fuel(usize::try_from(bytes_max).unwrap_or(usize::MAX));
         if let Some(fuel) = self.limits.fuel_max {
             store.set_fuel(fuel).map_err(|error| Error::caused(Kind::Internal, "cannot set fuel", error))?;
         }
@@ -362,7 +374,7 @@ impl Running<'_> {
         let mut results = vec![Val::Bool(false); self.of.results.len()];
         match self.function.call(&mut self.store, args, &mut results) {
             Ok(()) => Ok(results.pop()),
-            Err(error) => Err(explain_error(&self.deadline, &self.store.data().limiter, error)),
+            Err(error) => Err(self.of.explain(&self.store, &self.deadline, error)),
         }
     }
 }

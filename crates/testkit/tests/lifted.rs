@@ -192,6 +192,11 @@ fn limits_hold() {
     let small = LiftedFunction::load(&lifted(), Some("f"), &limits, None).unwrap();
     let error = small.call(&[Val::String("p".into())]).unwrap_err();
     assert_eq!(error.kind(), Kind::Limit, "{error}");
+    let limits = Limits { result_bytes_max: 5, ..Limits::default() };
+    let short = LiftedFunction::load(&lifted(), Some("f"), &limits, None).unwrap();
+    let error = short.call(&[Val::String("p".into())]).unwrap_err();
+    assert_eq!(error.kind(), Kind::Limit, "{error}");
+    assert!(error.to_string().contains("--result-max"), "{error}");
 }
 
 /// A function with parameters of many types.

@@ -35,6 +35,9 @@ pub struct Limits {
     /// Bytes that one host call may make the host allocate for a component's arguments. Default
     /// 128 MiB.
     pub call_bytes_max: u64,
+    /// Bytes of the host's memory that the values of a function's result may take. A byte of a string takes one, an item
+    /// of a list, be it a byte, as much as any value: 40. Default 2 GiB.
+    pub result_bytes_max: u64,
     /// Bytes of randomness in one call of a component. Default 64 MiB.
     pub random_max: u64,
     /// What the file system may hold.
@@ -52,6 +55,7 @@ impl Default for Limits {
             stack_max: 8 * MIB,
             resources_max: 100_000,
             call_bytes_max: 128 * MIB,
+            result_bytes_max: 2 * GIB,
             random_max: 64 * MIB,
             files: Quota::default(),
         }
