@@ -88,8 +88,8 @@ pub struct LiftReport {
     pub lifted_bytes: u64,
 }
 
-/// Lifts a command for WASI 0.1, a pack of one, or a command for WASI 0.2 whose files are those of 0.1 (as compilers
-/// make it: a module, and an adapter). Without a function in the binding it is a library for WASI 0.1, which keeps the
+/// Lifts a command for WASI 0.1, a pack of one, or a command for WASI 0.2 (as compilers make it: one module, with or
+/// without an adapter from 0.1). Without a function in the binding it is a library for WASI 0.1, which keeps the
 /// typed functions that it has, as a component.
 ///
 /// # Errors
