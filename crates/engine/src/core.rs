@@ -72,6 +72,8 @@ pub struct Outcome {
 pub struct CoreProgram {
     engine: Engine,
     module: Module,
+    metering: Metering,
+    stack_max: u64,
     stats: Stats,
 }
 
@@ -86,6 +88,32 @@ impl Metering {
     /// What `limits` ask for.
     pub fn of(limits: &Limits) -> Self {
         Self { fuel: limits.fuel_max.is_some(), epoch: limits.time_max.is_some() }
+    }
+
+    /// Gives `store` the fuel of its run, where the code counts it.
+    ///
+    /// # Errors
+    /// The run has a limit that the code was not compiled for: nothing would hold it.
+    pub fn arm<T>(self, store: &mut Store<T>, limits: &Limits) -> Result<(), Error> {
+        let wanted = Self::of(limits);
+        let missing = match (wanted.fuel && !self.fuel, wanted.epoch && !self.epoch) {
+            (true, _) => "fuel",
+            (_, true) => "time",
+            _ => "",
+        };
+        if !missing.is_empty() {
+            let what = format!("the run has a limit on {missing}, which the program was loaded without");
+            return Err(Error::new(Kind::Limit, format!("{what}: load it with that limit, too")));
+        }
+        if self.fuel {
+            let fuel = limits.fuel_max.unwrap_or(u64::MAX);
+            store.set_fuel(fuel).map_err(|error| Error::caused(Kind::Internal, "cannot set fuel", error))?;
+        }
+        if self.epoch {
+            // Until a deadline is watched, no epoch ends the run: half of all there are is never reached.
+            store.set_epoch_deadline(u64::MAX / 2);
+        }
+        Ok(())
     }
 }
 
@@ -110,7 +138,7 @@ impl CoreProgram {
         if let Some(module) = cache.and_then(|cache| from_cache(cache, &key, &engine)) {
             stats.cache_hit = true;
             stats.load_time = program.open_time() + started.elapsed();
-            return Ok(Self { engine, module, stats });
+            return Ok(Self { engine, module, metering, stack_max: limits.stack_max, stats });
         }
         let bytes = program.bytes()?;
         stats.load_time = program.open_time() + started.elapsed();
@@ -127,7 +155,7 @@ impl CoreProgram {
         })?;
         let module = keep_and_load(cache, &key, &engine, &code)?;
         stats.compile_time = started.elapsed();
-        Ok(Self { engine, module, stats })
+        Ok(Self { engine, module, metering, stack_max: limits.stack_max, stats })
     }
 
     /// Runs the program's `_start` to its end. A program that exits by itself, with any code, is a
@@ -137,7 +165,7 @@ impl CoreProgram {
     /// A grant cannot be honoured, an import is not granted, the program traps or meets a limit, or
     /// its results cannot be saved.
     pub fn run(&self, run: &Run<'_>) -> Result<Outcome, Error> {
-        let stack_bytes = run.limits.stack_max.saturating_add(HOST_STACK_BYTES) as usize;
+        let stack_bytes = self.stack_max.saturating_add(HOST_STACK_BYTES) as usize;
         std::thread::scope(|scope| {
             let thread = std::thread::Builder::new()
                 .name("program".into())
@@ -182,7 +210,8 @@ impl CoreProgram {
         let mut store = self.store(run, places)?;
         let started = Instant::now();
         let imports = self.imports(&mut store)?;
-        let watchdog = store.data().deadline.watch(&self.engine);
+        let deadline = store.data().deadline;
+        let watchdog = deadline.watch(&mut store)?;
         let instance = Instance::new(&mut store, &self.module, &imports).map_err(|error| refused_or(&store, error))?;
         let memory = instance.get_memory(&mut store, "memory");
         let shim_memory = instance.get_memory(&mut store, "weir_memory");
@@ -216,12 +245,7 @@ impl CoreProgram {
         };
         let mut store = Store::new(&self.engine, state);
         store.limiter(|state| &mut state.limiter);
-        if let Some(fuel) = run.limits.fuel_max {
-            store.set_fuel(fuel).map_err(|error| Error::caused(Kind::Internal, "cannot set fuel", error))?;
-        }
-        if run.limits.time_max.is_some() {
-            store.set_epoch_deadline(1);
-        }
+        self.metering.arm(&mut store, run.limits)?;
         Ok(store)
     }
 

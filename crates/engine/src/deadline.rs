@@ -2,11 +2,12 @@
 //! one thread advances when the time is over; a host call that would block waits no longer than
 //! that either.
 
-use crate::error::Stop;
+use crate::error::{Error, Kind, Stop};
 use crate::p1::memory::{Failure, Outcome};
 use rustix::fd::BorrowedFd;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
+use wasmtime::{Store, UpdateDeadline};
 
 /// When a run must end, if ever.
 #[derive(Clone, Copy, Debug)]
@@ -56,20 +57,34 @@ impl Deadline {
         self.check()
     }
 
-    /// Starts the thread that interrupts WebAssembly code at the deadline. Dropping the guard ends it.
-    pub fn watch(&self, engine: &wasmtime::Engine) -> Option<Watchdog> {
-        let (at, _) = self.0?;
-        let engine = engine.weak();
+    /// Interrupts the code of `store` at the deadline, if there is one. Dropping the guard ends the thread that does so.
+    ///
+    /// # Errors
+    /// The machine has no thread to spare.
+    pub fn watch<T: 'static>(&self, store: &mut Store<T>) -> Result<Option<Watchdog>, Error> {
+        let deadline = *self;
+        let Some((at, _)) = self.0 else { return Ok(None) };
+        store.set_epoch_deadline(1);
+        // The epoch is that of all stores of the engine: it may be another one whose time is over.
+        store.epoch_deadline_callback(move |_| match deadline.left() {
+            Some(Duration::ZERO) => Ok(UpdateDeadline::Interrupt),
+            _ => Ok(UpdateDeadline::Continue(1)),
+        });
+        let engine = store.engine().weak();
         let (stop, stopped) = channel::<()>();
-        std::thread::spawn(move || {
+        let wait = move || {
             let left = at.saturating_duration_since(Instant::now());
             if stopped.recv_timeout(left) == Err(RecvTimeoutError::Timeout)
                 && let Some(engine) = engine.upgrade()
             {
                 engine.increment_epoch();
             }
-        });
-        Some(Watchdog { _stop: stop })
+        };
+        let thread = std::thread::Builder::new().name("deadline".into()).spawn(wait);
+        thread.map_err(|error| {
+            Error::new(Kind::Internal, format!("cannot start the thread that watches the time: {error}"))
+        })?;
+        Ok(Some(Watchdog { _stop: stop }))
     }
 }
 

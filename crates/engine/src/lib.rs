@@ -23,6 +23,7 @@ mod once;
 mod p1;
 mod places;
 mod save;
+mod slots;
 mod source;
 mod state;
 mod stats;

@@ -12,20 +12,21 @@ use crate::deadline::{Deadline, Watchdog};
 use crate::error::{Error, Kind};
 use crate::flow::{self, Arg, Sink, Trouble};
 use crate::limiter::Limiter;
+use crate::slots::{Slot, Slots};
 use crate::source::Program;
+use std::pin::pin;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::task::{Context, Poll, Waker};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use wasmtime::component::{
     Accessor, Component, ComponentExportIndex, ComponentType, Func, InstancePre, Linker, Lower, ResourceAny,
     ResourceTable, Type, Val, types, types::ComponentItem,
 };
-use wasmtime::{
-    Config, Enabled, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, Store, UpdateDeadline,
-};
+use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, Store};
 use wasmtime_wasi_io::IoView;
 use weir_types::limits::Limits;
 
-/// Instances at the same time at most: callers on other threads wait for none.
+/// Instances at the same time at most. A call on another thread waits until there is room for its own.
 const INSTANCES_MAX: u32 = 64;
 /// Memories and tables of one instance at most: a lifted program has its own and the shim's.
 const PARTS_MAX: u32 = 8;
@@ -43,6 +44,7 @@ pub struct Function {
     results: Vec<Type>,
     limits: Limits,
     how: How,
+    slots: Slots,
 }
 
 /// How a function is called.
@@ -127,7 +129,8 @@ impl Function {
             (false, false) => How::Plain,
         };
         let (params, results) = (found.params, found.results);
-        Ok(Self { engine, pre, export, name: found.name, params, results, limits: limits.clone(), how })
+        let slots = Slots::new(INSTANCES_MAX);
+        Ok(Self { engine, pre, export, name: found.name, params, results, limits: limits.clone(), how, slots })
     }
 
     /// Its name.
@@ -145,7 +148,8 @@ impl Function {
         self.results.first()
     }
 
-    /// Calls it in an instance of its own. May be called from several threads at the same time.
+    /// Calls it in an instance of its own, on a stack of its own. May be called from several threads at the same time;
+    /// while all instances that there may be are in use, it waits.
     ///
     /// # Errors
     /// The arguments have other types, or the function traps or meets a limit. A failure that the function's type
@@ -155,7 +159,7 @@ impl Function {
             let args = args.iter().cloned().map(Arg::Value).collect();
             return self.call_with_streams(args, &mut |_| Box::new(std::io::sink()));
         }
-        self.instantiate()?.call(args)
+        self.instantiate(self.slots.wait())?.call(args)
     }
 
     /// Names of the streams of the result: fields of a record, or numbers in a tuple. They are given to the sinks of
@@ -187,7 +191,7 @@ impl Function {
         if self.how == How::Plain {
             return self.call(&values(&self.name, args)?);
         }
-        let mut running = self.instantiate()?;
+        let mut running = self.instantiate(self.slots.wait())?;
         running.call_with_streams(args, sink)
     }
 
@@ -303,17 +307,17 @@ impl Function {
         }
     }
 
-    fn instantiate(&self) -> Result<Running<'_>, Error> {
+    fn instantiate<'f>(&'f self, slot: Slot<'f>) -> Result<Running<'f>, Error> {
         let mut store = self.store();
         let (deadline, watchdog) = self.allow(&mut store)?;
         let instance = match self.how {
-            How::Plain => self.pre.instantiate(&mut store),
+            How::Plain => at_once(self.pre.instantiate_async(&mut store)),
             How::Io | How::Concurrent => apart(self.pre.instantiate_async(&mut store))?,
         };
         let instance = instance.map_err(|error| self.explain(&store, &deadline, error))?;
         let function = instance.get_func(&mut store, self.export);
         let function = function.ok_or_else(|| Error::new(Kind::Internal, "the function is not there"))?;
-        Ok(Running { of: self, store, function, deadline, watchdog })
+        Ok(Running { of: self, store, function, deadline, watchdog, _slot: slot })
     }
 
     /// Gives a call what it may use up.
@@ -325,15 +329,7 @@ impl Function {
             store.set_fuel(fuel).map_err(|error| Error::caused(Kind::Internal, "cannot set fuel", error))?;
         }
         let deadline = Deadline::new(self.limits.time_max);
-        if self.limits.time_max.is_some() {
-            store.set_epoch_deadline(1);
-            // The epoch is that of all calls: it may be another one whose time is over.
-            store.epoch_deadline_callback(move |_| match deadline.left() {
-                Some(Duration::ZERO) => Ok(UpdateDeadline::Interrupt),
-                _ => Ok(UpdateDeadline::Continue(1)),
-            });
-        }
-        Ok((deadline, deadline.watch(&self.engine)))
+        Ok((deadline, deadline.watch(store)?))
     }
 }
 
@@ -351,6 +347,8 @@ struct Running<'f> {
     function: Func,
     deadline: Deadline,
     watchdog: Option<Watchdog>,
+    // The last field: the pool has the instance back before another one may take its place.
+    _slot: Slot<'f>,
 }
 
 impl Running<'_> {
@@ -372,7 +370,7 @@ impl Running<'_> {
     fn call(&mut self, args: &[Val]) -> Result<Option<Val>, Error> {
         let _watchdog = self.watchdog.take();
         let mut results = vec![Val::Bool(false); self.of.results.len()];
-        match self.function.call(&mut self.store, args, &mut results) {
+        match at_once(self.function.call_async(&mut self.store, args, &mut results)) {
             Ok(()) => Ok(results.pop()),
             Err(error) => Err(self.of.explain(&self.store, &self.deadline, error)),
         }
@@ -439,9 +437,13 @@ impl KeptFunction {
     /// A new instance.
     ///
     /// # Errors
-    /// It cannot be made within the limits, or its start traps.
+    /// It cannot be made within the limits, its start traps, or as many as there may be are kept already.
     pub fn instance(&self) -> Result<Instance<'_>, Error> {
-        Ok(Instance { running: self.0.instantiate()?, used: false })
+        let slot = self.0.slots.take().ok_or_else(|| {
+            let what = format!("{INSTANCES_MAX} instances of {} are kept, which is all there may be", self.0.name);
+            Error::new(Kind::Limit, format!("{what}: drop one first"))
+        })?;
+        Ok(Instance { running: self.0.instantiate(slot)?, used: false })
     }
 }
 
@@ -452,6 +454,15 @@ fn values(name: &str, args: Vec<Arg>) -> Result<Vec<Val>, Error> {
         Arg::Stream(_) | Arg::Sink(_) => Err(Error::new(Kind::Program, format!("{name} takes no stream"))),
     });
     values.collect()
+}
+
+/// Runs `work`, which waits for nothing. It is asynchronous for the stack that comes with it: the caller's may be small,
+/// and how deep a program recurses is the program's choice.
+fn at_once<T>(work: impl Future<Output = wasmtime::Result<T>>) -> wasmtime::Result<T> {
+    match pin!(work).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(result) => result,
+        Poll::Pending => Err(wasmtime::Error::msg("a function without streams waits for something")),
+    }
 }
 
 /// Runs `work` in a thread of its own, because the caller may be inside a runtime already.
@@ -483,6 +494,7 @@ fn engine(limits: &Limits, concurrent: bool) -> Result<Engine, Error> {
     let metering = Metering::of(limits);
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(INSTANCES_MAX)
+        .total_stacks(INSTANCES_MAX)
         .total_core_instances(INSTANCES_MAX * PARTS_MAX)
         .total_memories(INSTANCES_MAX * 2)
         .total_tables(INSTANCES_MAX * PARTS_MAX)

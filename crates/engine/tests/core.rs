@@ -202,3 +202,50 @@ fn compiled_code_is_reused_and_survives_corruption() {
     assert!(!load());
     assert!(load());
 }
+
+const ENDLESS: &str = r#"(module (memory (export "memory") 1) (func (export "_start") (loop (br 0))))"#;
+
+#[test]
+fn each_run_of_a_program_has_its_own_deadline() {
+    let program = Program::from_bytes("test.wat", ENDLESS.as_bytes().to_vec()).unwrap();
+    let within = |time| Limits { time_max: Some(Duration::from_millis(time)), ..Limits::default() };
+    let core = CoreProgram::load(&program, b"", &within(1), None, |bytes| Ok(bytes.to_vec())).unwrap();
+    let run = |limits: &Limits| {
+        let grants = Grants::default();
+        let run = Run { grants: &grants, limits, saves: &[], trace: false, discard_output: false, carried: None };
+        core.run(&run).unwrap_err().to_string()
+    };
+    std::thread::scope(|scope| {
+        let long = scope.spawn(|| run(&within(1500)));
+        // Deadlines of other runs pass meanwhile.
+        for _ in 0..5 {
+            assert!(run(&within(100)).contains("longer than 100ms"));
+        }
+        assert!(!long.is_finished(), "ended by another run's deadline");
+        assert!(long.join().unwrap().contains("longer than 1.5s"));
+    });
+}
+
+#[test]
+fn a_limit_of_a_run_that_the_code_cannot_keep_is_refused() {
+    let start = r#"(module (memory (export "memory") 1) (func (export "_start")))"#;
+    let program = Program::from_bytes("test.wat", start.as_bytes().to_vec()).unwrap();
+    let none = Limits::default();
+    let time = Limits { time_max: Some(Duration::from_secs(60)), ..Limits::default() };
+    let fuel = Limits { fuel_max: Some(1000), ..Limits::default() };
+    let both = Limits { time_max: time.time_max, fuel_max: fuel.fuel_max, ..Limits::default() };
+    let run = |loaded: &Limits, limits: &Limits| {
+        let core = CoreProgram::load(&program, b"", loaded, None, |bytes| Ok(bytes.to_vec())).unwrap();
+        let grants = Grants::default();
+        let run = Run { grants: &grants, limits, saves: &[], trace: false, discard_output: false, carried: None };
+        core.run(&run).map(|outcome| outcome.exit_code).map_err(|error| (error.kind(), error.to_string()))
+    };
+    for (limits, named) in [(&time, "time"), (&fuel, "fuel"), (&both, "fuel")] {
+        let (kind, message) = run(&none, limits).unwrap_err();
+        assert!(kind == Kind::Limit && message.contains(&format!("limit on {named}")), "{message}");
+    }
+    // Code that could keep more than the run asks for runs without a limit.
+    for limits in [&none, &time, &fuel, &both] {
+        assert_eq!(run(&both, limits), Ok(0));
+    }
+}

@@ -43,6 +43,7 @@ const HOST_STACK_BYTES: u64 = 1 << 20;
 pub struct ComponentProgram {
     engine: Engine,
     component: Component,
+    metering: Metering,
     stats: Stats,
 }
 
@@ -105,7 +106,7 @@ impl ComponentProgram {
             None => load_bytes(&engine, &code)?,
         };
         stats.compile_time = started.elapsed();
-        Ok(Self { engine, component, stats })
+        Ok(Self { engine, component, metering: Metering::of(limits), stats })
     }
 
     fn from_cache(
@@ -123,7 +124,7 @@ impl ComponentProgram {
             return None;
         };
         let stats = Stats { cache_hit: true, load_time: program.open_time() + started.elapsed(), ..Stats::default() };
-        Some(Self { engine: engine.clone(), component, stats })
+        Some(Self { engine: engine.clone(), component, metering: Metering::of(limits), stats })
     }
 
     /// Runs the program's `wasi:cli/run` to its end. A program that exits by itself, with any code, is
@@ -165,7 +166,7 @@ impl ComponentProgram {
             .map_err(|error| link::explain(&self.component, &self.engine, &error))?;
         let mut store = self.store(run, places)?;
         let deadline = Deadline::new(run.limits.time_max);
-        let _watchdog = deadline.watch(&self.engine);
+        let _watchdog = deadline.watch(&mut store)?;
         store.data().files.lock().trace = run.trace.then(Trace::default);
         let mut stats = self.stats.clone();
         stats.instantiate_time = started.elapsed();
@@ -201,12 +202,7 @@ impl ComponentProgram {
         let mut store = Store::new(&self.engine, State::new(run, places)?);
         store.limiter(|state| &mut state.limiter);
         store.set_hostcall_fuel(usize::try_from(run.limits.call_bytes_max).unwrap_or(usize::MAX));
-        if let Some(fuel) = run.limits.fuel_max {
-            store.set_fuel(fuel).map_err(|error| Error::caused(Kind::Internal, "cannot set fuel", error))?;
-        }
-        if run.limits.time_max.is_some() {
-            store.set_epoch_deadline(1);
-        }
+        self.metering.arm(&mut store, run.limits)?;
         let resources = usize::try_from(run.limits.resources_max).unwrap_or(usize::MAX);
         if let Some(table) = store.concurrent_resource_table() {
             table.set_max_capacity(resources);
