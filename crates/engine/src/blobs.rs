@@ -46,6 +46,7 @@ struct File {
     path: PathBuf,
     size: u64,
     modified: (i64, i64),
+    inode: u64,
     open: Option<OwnedFd>,
     chunks: Vec<Chunk>,
 }
@@ -59,11 +60,21 @@ enum Chunk {
     Kept(Box<[u8]>),
 }
 
+impl File {
+    /// Whether the open file is still the one that was listed.
+    fn is_same(&self, fd: &OwnedFd) -> Result<bool, Errno> {
+        let state = rustix::fs::fstat(fd).map_err(errno)?;
+        let modified = (state.st_mtime, state.st_mtime_nsec as i64);
+        Ok((state.st_size as u64, modified, state.st_ino) == (self.size, self.modified, self.inode))
+    }
+}
+
 impl Source {
     /// The file at `path`, as `meta` describes it.
     pub fn file(path: PathBuf, meta: &Metadata) -> Self {
         let modified = (meta.mtime(), meta.mtime_nsec());
-        Self(Kind::File(Box::new(File { path, size: meta.len(), modified, open: None, chunks: Vec::new() })))
+        let (size, inode) = (meta.len(), meta.ino());
+        Self(Kind::File(Box::new(File { path, size, modified, inode, open: None, chunks: Vec::new() })))
     }
 
     /// The listing of the directory at `path`.
@@ -141,33 +152,40 @@ impl Blobs {
     fn read_file(&mut self, blob: u32, number: usize, offset: u64, out: &mut [u8]) -> Result<usize, Errno> {
         self.ensure_open(blob)?;
         let Kind::File(file) = &mut self.blobs[blob as usize].0 else { return Err(Errno::Badf) };
-        let fd = file.open.as_ref().ok_or(Errno::Io)?;
         if file.chunks.is_empty() {
             let count = usize::try_from(file.size.div_ceil(CHUNK_BYTES)).map_err(|_| Errno::Fbig)?;
             file.chunks.resize_with(count, || Chunk::Cold);
         }
-        let chunk = file.chunks.get_mut(number).ok_or(Errno::Io)?;
+        let chunk = file.chunks.get(number).ok_or(Errno::Io)?;
         let large = out.len() as u64 >= CHUNK_BYTES;
         if large || matches!(chunk, Chunk::Cold) {
-            if !large {
-                *chunk = Chunk::Touched;
+            self.read_unchanged(blob, offset, out)?;
+            if !large && let Kind::File(file) = &mut self.blobs[blob as usize].0 {
+                file.chunks[number] = Chunk::Touched;
             }
-            let read = pread_full(fd, offset, out)?;
-            self.bytes_read += read as u64;
-            return Ok(read);
+            return Ok(out.len());
         }
         let start = number as u64 * CHUNK_BYTES;
         let mut bytes = vec![0; (file.size - start).min(CHUNK_BYTES) as usize].into_boxed_slice();
-        let read = pread_full(fd, start, &mut bytes)?;
-        self.bytes_read += read as u64;
-        if read < bytes.len() {
-            return Err(self.changed(blob));
-        }
+        self.read_unchanged(blob, start, &mut bytes)?;
         let copied = copy_from(&bytes, offset % CHUNK_BYTES, out);
-        *chunk = Chunk::Kept(bytes);
+        if let Kind::File(file) = &mut self.blobs[blob as usize].0 {
+            file.chunks[number] = Chunk::Kept(bytes);
+        }
         self.kept.push_back((blob, number));
         self.drop_oldest_chunk();
         Ok(copied)
+    }
+
+    /// Fills `out` from the open file. Asked after the read whether the file is still the same: one that is
+    /// written in its place while the program runs would otherwise be half old and half new.
+    fn read_unchanged(&mut self, blob: u32, offset: u64, out: &mut [u8]) -> Result<(), Errno> {
+        let Kind::File(file) = &self.blobs[blob as usize].0 else { return Err(Errno::Badf) };
+        let fd = file.open.as_ref().ok_or(Errno::Io)?;
+        let read = pread_full(fd, offset, out)?;
+        let same = file.is_same(fd)?;
+        self.bytes_read += read as u64;
+        if read < out.len() || !same { Err(self.changed(blob)) } else { Ok(()) }
     }
 
     fn drop_oldest_chunk(&mut self) {
@@ -189,9 +207,7 @@ impl Blobs {
         // NONBLOCK: a fifo put in the file's place must not hang the run.
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
         let fd = rustix::fs::open(&file.path, flags, Mode::empty()).map_err(errno)?;
-        let state = rustix::fs::fstat(&fd).map_err(errno)?;
-        let same = state.st_size as u64 == file.size && (state.st_mtime, state.st_mtime_nsec as i64) == file.modified;
-        if !same {
+        if !file.is_same(&fd)? {
             return Err(self.changed(blob));
         }
         file.open = Some(fd);
@@ -229,6 +245,10 @@ impl Blobs {
             error.raw_os_error().map_or(Errno::Io, |code| errno(rustix::io::Errno::from_raw_os_error(code)))
         };
         let mut entries = Vec::new();
+        if is_made_by_the_kernel(path) {
+            self.warn(format!("{} is {MADE_BY_THE_KERNEL}: it is mounted empty", path.display()));
+            return Ok(encode_listing(&entries));
+        }
         for entry in fs::read_dir(path).map_err(io)? {
             let entry = entry.map_err(io)?;
             let Ok(name) = entry.file_name().into_string() else {
@@ -270,6 +290,20 @@ impl Blobs {
         self.blobs.push(source);
         Ok(BlobId(self.blobs.len() as u32 - 1))
     }
+}
+
+/// What is wrong with mounting such a directory.
+pub(crate) const MADE_BY_THE_KERNEL: &str = "a view of the kernel, whose files have no size until they are read";
+
+/// Whether what is at `path` is made while it is read, as in /proc and /sys: such files say that they are
+/// empty, or a page long, and have other bytes each time.
+pub(crate) fn is_made_by_the_kernel(path: &Path) -> bool {
+    const PROC: i64 = 0x9fa0;
+    const SYS: i64 = 0x6265_6572;
+    const CGROUP2: i64 = 0x6367_7270;
+    const DEBUG: i64 = 0x6462_6720;
+    const TRACE: i64 = 0x7472_6163;
+    rustix::fs::statfs(path).is_ok_and(|system| [PROC, SYS, CGROUP2, DEBUG, TRACE].contains(&(system.f_type as i64)))
 }
 
 /// The timestamps of something of the host.
@@ -344,6 +378,29 @@ mod tests {
         fs::write(&path, b"three").unwrap();
         assert_eq!(blobs.read(1, 0, &mut [0; 8]), Err(Errno::Io));
         assert!(blobs.warnings[0].contains("changed during the run"));
+    }
+
+    #[test]
+    fn a_file_rewritten_in_its_place_is_an_error_however_it_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("f");
+        for len in [10, 100_000] {
+            fs::write(&path, vec![b'1'; 200_000]).unwrap();
+            let mut blobs = blobs(Source::file(path.clone(), &fs::metadata(&path).unwrap()));
+            assert_eq!(blobs.read(1, 0, &mut vec![0; len]), Ok(len));
+            let later = std::time::SystemTime::now() + std::time::Duration::from_secs(9);
+            fs::write(&path, vec![b'2'; 200_000]).unwrap();
+            fs::File::options().append(true).open(&path).unwrap().set_modified(later).unwrap();
+            assert_eq!(blobs.read(1, 150_000, &mut vec![0; len.min(50_000)]), Err(Errno::Io), "{len}");
+            assert!(blobs.warnings[0].contains("changed during the run"));
+        }
+    }
+
+    #[test]
+    fn the_kernels_views_are_listed_empty_with_a_warning() {
+        let mut blobs = blobs(Source::listing("/proc/self".into()));
+        assert_eq!(blobs.read(1, 0, &mut [0; 1000]), Ok(encode_listing(&[]).len()));
+        assert!(blobs.warnings[0].contains("a view of the kernel"));
     }
 
     #[test]

@@ -10,13 +10,16 @@
 
 use rustix::fs::{Stat, stat};
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use weir_types::Digest;
 
 /// Bytes of compiled code kept at most; the longest unused go first. Default 8 GiB: some forty of the
 /// largest programs known.
 const CACHE_BYTES_MAX: u64 = 8 << 30;
+
+/// Bytes of a note that are read; one that weir wrote has fewer.
+const NOTE_BYTES_MAX: u64 = 4096;
 
 /// A folder with compiled code.
 #[derive(Clone, Debug)]
@@ -56,7 +59,7 @@ impl Cache {
     /// The checked file of compiled code made from `key`, if there is one.
     pub fn find(&self, key: &Digest) -> Option<PathBuf> {
         let note_path = self.folder.join(key.to_hex());
-        let note = Note::parse(&fs::read_to_string(&note_path).ok()?)?;
+        let note = Note::parse(&read_note(&note_path).ok()?)?;
         let path = self.code_path(&note.content);
         let state = Seen::of(&stat(&path).ok()?);
         if state != note.seen {
@@ -86,7 +89,7 @@ impl Cache {
     /// Forgets what was made from `key`: its code did not load.
     pub fn forget(&self, key: &Digest) {
         let note_path = self.folder.join(key.to_hex());
-        if let Some(note) = fs::read_to_string(&note_path).ok().and_then(|text| Note::parse(&text)) {
+        if let Some(note) = read_note(&note_path).ok().and_then(|text| Note::parse(&text)) {
             let _ = fs::remove_file(self.code_path(&note.content));
         }
         let _ = fs::remove_file(note_path);
@@ -143,7 +146,7 @@ impl Cache {
         while held.saturating_add(bytes) > CACHE_BYTES_MAX
             && let Some((_, key)) = notes.pop()
         {
-            let size = fs::read_to_string(self.folder.join(key.to_hex()))
+            let size = read_note(&self.folder.join(key.to_hex()))
                 .ok()
                 .and_then(|text| Note::parse(&text))
                 .map_or(0, |note| note.seen.size);
@@ -212,9 +215,24 @@ impl Note {
     }
 }
 
+/// Opens a file, and nothing else: a fifo in its place would make the run wait for ever.
+fn open_regular(path: &Path) -> std::io::Result<fs::File> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let flags = rustix::fs::OFlags::NONBLOCK.bits() as i32;
+    let file = fs::File::options().read(true).custom_flags(flags).open(path)?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(std::io::ErrorKind::InvalidData.into()) }
+}
+
+/// The text of a note, which is short.
+fn read_note(path: &Path) -> std::io::Result<String> {
+    let mut text = String::new();
+    open_regular(path)?.take(NOTE_BYTES_MAX).read_to_string(&mut text)?;
+    Ok(text)
+}
+
 fn blake3_of_file(path: &Path) -> std::io::Result<Digest> {
     let mut hasher = blake3::Hasher::new();
-    hasher.update_reader(fs::File::open(path)?)?;
+    hasher.update_reader(open_regular(path)?)?;
     Ok(Digest(*hasher.finalize().as_bytes()))
 }
 
@@ -248,6 +266,23 @@ mod tests {
         cache.keep(&key(2), b"other").unwrap();
         fs::write(folder.path().join("c").join(key(2).to_hex()), "weir-note-1 x").unwrap();
         assert_eq!(cache.find(&key(2)), None);
+    }
+
+    #[test]
+    fn a_fifo_in_the_place_of_an_entry_is_no_entry() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = Cache::at(&folder.path().join("c")).unwrap();
+        let fifo = |path: &Path| {
+            let _ = fs::remove_file(path);
+            let kind = rustix::fs::FileType::Fifo;
+            rustix::fs::mknodat(rustix::fs::CWD, path, kind, rustix::fs::Mode::RWXU, 0).unwrap();
+        };
+        let path = cache.keep(&key(1), b"compiled").unwrap();
+        fifo(&path);
+        assert_eq!(cache.find(&key(1)), None);
+        fifo(&folder.path().join("c").join(key(2).to_hex()));
+        assert_eq!(cache.find(&key(2)), None);
+        assert!(cache.keep(&key(2), b"compiled").is_some() && cache.find(&key(2)).is_some());
     }
 
     #[test]

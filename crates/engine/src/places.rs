@@ -5,19 +5,26 @@
 //! Rules: each directory grant is one preopened directory of exactly the given name, in the given
 //! order. File grants (and `--save` targets) that lie in none of them add a preopened `/` at the end.
 
-use crate::blobs::{Source as BlobSource, directory_times};
+use crate::blobs::{MADE_BY_THE_KERNEL, Source as BlobSource, directory_times, is_made_by_the_kernel};
 use crate::core::{Carried, Run};
 use crate::error::{Error, Kind};
 use crate::host_dirs::{self, HostDir};
 use crate::save::Save;
+use std::collections::BTreeSet;
 use std::fs;
+use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use weir_types::grants::{Place, Source};
+use weir_types::grants::{Grants, Place, Source};
+use weir_types::limits::Limits;
 use weir_vfs::image::{BootNode, Image, NodeKind, Preopen, PreopenTarget};
 use weir_vfs::{BlobId, StreamId, Times};
 
 /// The first number of a mapped stream; 0, 1 and 2 are stdin, stdout and stderr.
 pub(crate) const FIRST_STREAM: u32 = 3;
+
+/// Bytes of a mounted file of /proc or /sys, which is read whole into memory before the program starts.
+const KERNEL_FILE_BYTES_MAX: u64 = 16 << 20;
 
 /// Everything that a run needs to know of its places.
 #[derive(Debug)]
@@ -49,12 +56,13 @@ impl Places {
         let mut opened: Vec<String> = Vec::new();
         for place in &grants.places {
             let path = tree_path(&place.guest)?;
+            check_parts(&place.guest, &path, limits)?;
             if places.image.nodes.iter().any(|node| node.path == path) || opened.contains(&path) {
                 return Err(Error::new(Kind::Grant, format!("{} is granted twice: give it once", place.guest)));
             }
             match places.add(place, &path)? {
                 Added::Directory(target) => {
-                    places.image.preopens.push(Preopen { name: place.guest.clone(), target });
+                    places.image.preopens.push(Preopen { name: without_slash(&place.guest), target });
                     opened.push(path);
                 }
                 Added::File => outside.push(path),
@@ -74,6 +82,7 @@ impl Places {
             let target = PreopenTarget::Tree(String::new());
             places.image.preopens.push(Preopen { name: "/".into(), target });
         }
+        places.check_nesting(grants, limits)?;
         // Parents first, so that a place inside a mounted directory lands in it.
         places.image.nodes.sort_by_key(|node| node.path.matches('/').count() + usize::from(!node.path.is_empty()));
         Ok(places)
@@ -118,16 +127,78 @@ impl Places {
         let times = directory_times(&meta);
         // Names of entries are looked up from here for as long as the program runs.
         let host = fs::canonicalize(host).map_err(|error| wrong(format!("{}: {error}", host.display())))?;
+        if is_made_by_the_kernel(&host) && (meta.is_dir() || meta.is_file()) {
+            if meta.is_dir() {
+                return Err(wrong(format!(
+                    "{} is {MADE_BY_THE_KERNEL}: mount single files of it, or grant it with --host-dir",
+                    host.display()
+                )));
+            }
+            let bytes = read_whole(&host).map_err(|error| wrong(format!("{}: {error}", host.display())))?;
+            return Ok((NodeKind::Bytes(bytes), times));
+        }
         if meta.is_dir() {
             fs::read_dir(&host).map_err(|error| wrong(format!("{}: {error}", host.display())))?;
             let blob = self.source(BlobSource::listing(host));
             Ok((NodeKind::Directory(Some(blob)), times))
         } else if meta.is_file() {
+            // Opened once, so that a file that cannot be read is an error now and not when the program is half done.
+            fs::File::open(&host).map_err(|error| wrong(format!("{}: {error}", host.display())))?;
             let blob = self.source(BlobSource::file(host, &meta));
             Ok((NodeKind::File { blob, offset: 0, size: meta.len() }, times))
         } else {
             Err(wrong(format!("{} is neither a file nor a directory: hand it over with --stream", host.display())))
         }
+    }
+
+    /// Refuses what the tree could not be made of: a place below a file, below a directory of the host, or
+    /// more places than the limits allow.
+    fn check_nesting(&self, grants: &Grants, limits: &Limits) -> Result<(), Error> {
+        let mut made = BTreeSet::new();
+        for node in &self.image.nodes {
+            let mut path = node.path.as_str();
+            while !path.is_empty() && made.insert(path) {
+                path = path.rsplit_once('/').map_or("", |(parent, _)| parent);
+            }
+        }
+        // The root is a node, too.
+        let needed = made.len() as u64 + 1;
+        if needed > limits.files.inodes_max {
+            let what = format!(
+                "the grants need {needed} files and directories, but the limit is {}: raise --inodes-max",
+                limits.files.inodes_max
+            );
+            return Err(Error::new(Kind::Grant, what));
+        }
+        for place in &grants.places {
+            let path = tree_path(&place.guest)?;
+            for other in &grants.places {
+                let above = tree_path(&other.guest)?;
+                if path == above || !is_below(&path, &above) {
+                    continue;
+                }
+                let what = match &other.source {
+                    Source::HostDir { host, .. } => format!(
+                        "lies below the host directory {} ({host}), which shows the host's files alone: put it \
+                         there, or grant it outside of {}",
+                        other.guest, other.guest
+                    ),
+                    _ if self.is_file(&above) => format!(
+                        "lies below {}, which is a file: grant a directory there, or name another place",
+                        other.guest
+                    ),
+                    _ => continue,
+                };
+                return Err(Error::new(Kind::Grant, format!("{} {what}", place.guest)));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a file, and no directory, is at `path`.
+    fn is_file(&self, path: &str) -> bool {
+        let at = self.image.nodes.iter().filter(|node| node.path == path);
+        at.into_iter().any(|node| !matches!(node.kind, NodeKind::Directory(_)))
     }
 
     fn source(&mut self, source: BlobSource) -> BlobId {
@@ -165,6 +236,20 @@ fn references(carried: Option<&Carried>) -> Result<Vec<BlobSource>, Error> {
     carried.iter().flat_map(|carried| &carried.references).map(open).collect()
 }
 
+/// All bytes of a file that is made while it is read, so that it is one state and has a size.
+fn read_whole(path: &Path) -> std::io::Result<Vec<u8>> {
+    let flags = rustix::fs::OFlags::NONBLOCK.bits() as i32;
+    let file = fs::File::options().read(true).custom_flags(flags).open(path)?;
+    let mut bytes = Vec::new();
+    file.take(KERNEL_FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > KERNEL_FILE_BYTES_MAX {
+        return Err(std::io::Error::other(format!(
+            "it is {MADE_BY_THE_KERNEL} and longer than {KERNEL_FILE_BYTES_MAX} bytes: copy what is needed of it to a file"
+        )));
+    }
+    Ok(bytes)
+}
+
 enum Added {
     Directory(PreopenTarget),
     File,
@@ -192,6 +277,26 @@ fn tree_path(guest: &str) -> Result<String, Error> {
     Ok(path)
 }
 
+/// The name of a preopened directory: as given, but without slashes at its end, which programs that compare
+/// names do not expect.
+fn without_slash(guest: &str) -> String {
+    let name = guest.trim_end_matches('/');
+    if name.is_empty() { "/".into() } else { name.into() }
+}
+
+/// Refuses a path whose names are longer than the tree's own limits.
+fn check_parts(guest: &str, path: &str, limits: &Limits) -> Result<(), Error> {
+    let files = &limits.files;
+    let wrong = |what: String| Err(Error::new(Kind::Grant, format!("the path {guest:?} inside the program {what}")));
+    if let Some(name) = path.split('/').find(|name| name.len() > files.name_bytes_max as usize) {
+        return wrong(format!("has a name of {} bytes; a name has at most {}", name.len(), files.name_bytes_max));
+    }
+    if path.split('/').count() > files.depth_max as usize {
+        return wrong(format!("has more than {} directories below one another", files.depth_max));
+    }
+    Ok(())
+}
+
 fn is_below(path: &str, directory: &str) -> bool {
     directory.is_empty() || path == directory || path.strip_prefix(directory).is_some_and(|rest| rest.starts_with('/'))
 }
@@ -211,8 +316,6 @@ fn check_stream(place: &Place, host: &Path) -> Result<(), Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use weir_types::grants::Grants;
-    use weir_types::limits::Limits;
 
     fn plan(places: Vec<Place>, saves: &[Save]) -> Result<Places, Error> {
         let (grants, limits) = (Grants { places, ..Grants::default() }, Limits::default());
@@ -228,6 +331,37 @@ mod tests {
 
     fn place(guest: &str, source: Source) -> Place {
         Place { guest: guest.into(), source }
+    }
+
+    fn host_dir(guest: &str) -> Place {
+        place(guest, Source::HostDir { host: "/tmp".into(), read_only: true })
+    }
+
+    #[test]
+    fn a_file_of_proc_has_its_bytes_and_a_name_no_slash_at_its_end() {
+        let source = Source::Mount("/proc/self/status".into());
+        let places = plan(vec![place("/status", source), place("/d//", Source::Scratch)], &[]).unwrap();
+        assert_eq!(names(&places), ["/d", "/"]);
+        let status = places.image.nodes.iter().find(|node| node.path == "status").unwrap();
+        assert!(matches!(&status.kind, NodeKind::Bytes(bytes) if bytes.starts_with(b"Name:")));
+    }
+
+    #[test]
+    fn more_grants_than_inodes_are_refused() {
+        let (mut grants, mut limits) = (Grants::default(), Limits::default());
+        grants.places = vec![place("/a/b", Source::Scratch), place("/a/c", Source::Scratch)];
+        for (inodes_max, fits) in [(3, false), (4, true)] {
+            limits.files.inodes_max = inodes_max;
+            let run = Run {
+                grants: &grants,
+                limits: &limits,
+                saves: &[],
+                trace: false,
+                discard_output: false,
+                carried: None,
+            };
+            assert_eq!(Places::plan(&run).is_ok(), fits, "{inodes_max}");
+        }
     }
 
     fn names(places: &Places) -> Vec<&str> {
@@ -261,6 +395,15 @@ mod tests {
             (vec![place("/", Source::Bytes(Vec::new()))], "cannot be a file"),
             (vec![place("/a", Source::Mount("/does/not/exist".into()))], "/does/not/exist"),
             (vec![place("/a", Source::Mount("/dev/null".into()))], "--stream"),
+            (vec![place("/a", Source::Mount("/proc/self".into()))], "mount single files"),
+            (
+                vec![place("/a", Source::Bytes(vec![])), place("/a/b/c", Source::Scratch)],
+                "/a/b/c lies below /a, which is",
+            ),
+            (vec![place("/a/b", Source::Bytes(vec![])), place("/a", Source::Bytes(vec![]))], "which is a file"),
+            (vec![place("/h/x", Source::Bytes(vec![])), host_dir("/h/")], "/h/x lies below the host directory /h/"),
+            (vec![host_dir("/h"), place("/h/x", Source::Scratch)], "/h/x lies below the host directory /h"),
+            (vec![place(&"n".repeat(300), Source::Scratch)], "has a name of 300 bytes"),
             (vec![place("/a", Source::HostDir { host: "/dev/null".into(), read_only: false })], "no directory"),
         ] {
             let error = plan(places, &[]).unwrap_err().to_string();

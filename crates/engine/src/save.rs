@@ -7,7 +7,7 @@
 use crate::error::{Error, Kind};
 use crate::state::RunState;
 use std::fs;
-use std::io::Write;
+use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use wasmtime::{Instance, Memory, Store, TypedFunc};
 
@@ -78,8 +78,19 @@ fn save_one(tree: &mut dyn Tree, save: &Save) -> Result<(), Error> {
         .map_err(|error| refused(save, error.to_string()))?;
     let copy = aside.path().join("copy");
     copy_node(tree, node, &copy, 0).map_err(|error| refused(save, error.to_string()))?;
+    keep_mode(&copy, &save.host).map_err(|error| refused(save, error.to_string()))?;
     // An empty directory in the way is replaced; rename refuses a full one by itself.
     fs::rename(&copy, &save.host).map_err(|error| refused(save, error.to_string()))
+}
+
+/// A file that is replaced hands its permissions on: the program knows of none, and a script that was
+/// executable stays so.
+fn keep_mode(copy: &Path, target: &Path) -> std::io::Result<()> {
+    let is_file = |path: &Path| fs::symlink_metadata(path).ok().filter(fs::Metadata::is_file);
+    match (is_file(copy), is_file(target)) {
+        (Some(_), Some(old)) => fs::set_permissions(copy, old.permissions()),
+        _ => Ok(()),
+    }
 }
 
 fn copy_node(tree: &mut dyn Tree, node: u32, target: &Path, depth: usize) -> Result<(), Error> {
@@ -96,9 +107,15 @@ fn copy_node(tree: &mut dyn Tree, node: u32, target: &Path, depth: usize) -> Res
                 if bytes.is_empty() {
                     break;
                 }
-                file.write_all(&bytes).map_err(outside)?;
                 offset += bytes.len() as u64;
+                // Holes stay holes, however large the program made the file.
+                if bytes.iter().all(|byte| *byte == 0) {
+                    file.seek(SeekFrom::Start(offset)).map_err(outside)?;
+                } else {
+                    file.write_all(&bytes).map_err(outside)?;
+                }
             }
+            file.set_len(offset).map_err(outside)?;
             let modified = std::time::UNIX_EPOCH + std::time::Duration::from_nanos(tree.modified(node)?);
             file.set_modified(modified).map_err(outside)?;
         }
@@ -266,4 +283,60 @@ fn broken() -> Error {
 fn errno_error(number: i64) -> Error {
     let errno = u16::try_from(number).ok().and_then(weir_vfs::Errno::from_number);
     Error::new(Kind::Save, errno.map_or_else(|| format!("errno {number}"), |errno| errno.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+
+    /// One file: a megabyte of zeros, a word, and zeros to the end.
+    struct OneFile;
+
+    const SIZE: u64 = 8 << 20;
+
+    impl Tree for OneFile {
+        fn lookup(&mut self, _: &str) -> Result<u32, Error> {
+            Ok(0)
+        }
+
+        fn kind(&mut self, _: u32) -> Result<NodeKind, Error> {
+            Ok(NodeKind::File)
+        }
+
+        fn modified(&mut self, _: u32) -> Result<u64, Error> {
+            Ok(0)
+        }
+
+        fn next(&mut self, _: u32, _: u64) -> Result<Option<(String, u32, u64)>, Error> {
+            Ok(None)
+        }
+
+        fn read(&mut self, _: u32, offset: u64) -> Result<Vec<u8>, Error> {
+            let mut bytes = vec![0; (SIZE - offset).min(65_536) as usize];
+            if offset == 1 << 20 {
+                bytes[..4].copy_from_slice(b"word");
+            }
+            Ok(bytes)
+        }
+
+        fn readlink(&mut self, _: u32) -> Result<String, Error> {
+            Ok(String::new())
+        }
+    }
+
+    #[test]
+    fn holes_stay_holes_and_a_replaced_file_hands_its_mode_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let host = folder.path().join("f");
+        fs::write(&host, "old").unwrap();
+        fs::set_permissions(&host, fs::Permissions::from_mode(0o751)).unwrap();
+        save_all(&mut OneFile, &[Save { guest: "/f".into(), host: host.clone() }]).unwrap();
+        let meta = fs::metadata(&host).unwrap();
+        assert_eq!((meta.len(), meta.mode() & 0o7777), (SIZE, 0o751));
+        assert!(meta.blocks() * 512 < SIZE / 2, "{} blocks", meta.blocks());
+        let bytes = fs::read(&host).unwrap();
+        assert_eq!(&bytes[1 << 20..(1 << 20) + 4], b"word");
+        assert_eq!(bytes.iter().filter(|byte| **byte != 0).count(), 4);
+    }
 }

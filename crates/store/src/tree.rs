@@ -255,7 +255,8 @@ impl Scan {
             let there = resolve(&led, self.limits.symlinks_max, find).is_some_and(|led| self.nodes.contains_key(&led));
             if !inside && !there {
                 return wrong(format!(
-                    "/{path} is a link to {target}, which is not packed: mount what it leads to as well, or pack the link as it is with --keep-links"
+                    "/{path} is a link to {target}, which leads out of what is packed: put a copy in its place (cp -L), mount a \
+                     directory that holds both if the link is relative, or pack the link as it is with --keep-links"
                 ));
             }
         }

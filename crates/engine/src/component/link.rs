@@ -68,6 +68,7 @@ fn add(linker: &mut Linker<State>, wanted: &Wanted) -> wasmtime::Result<()> {
     }
     if Wanted::http(&wanted.p3) {
         wasmtime_wasi_http::p3::add_to_linker(linker)?;
+        super::http::add_paths(linker)?;
     }
     Ok(())
 }

@@ -7,6 +7,7 @@
 
 mod clocks;
 mod files;
+mod http;
 mod link;
 mod net;
 mod random;

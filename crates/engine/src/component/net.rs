@@ -29,8 +29,9 @@ impl Reach {
 
     /// Tells wasmtime-wasi what is allowed.
     pub fn apply(self: &Arc<Self>, builder: &mut WasiCtxBuilder) {
-        let any = self.net != Net::None;
-        builder.allow_tcp(any).allow_udp(any).allow_ip_name_lookup(any);
+        // A socket that is neither bound nor connected reaches nothing: programs make one to learn what the
+        // system offers, so it needs no grant. Whatever reaches something is asked for below.
+        builder.allow_tcp(true).allow_udp(true).allow_ip_name_lookup(self.net != Net::None);
         let reach = self.clone();
         builder.socket_addr_check(move |address, purpose| {
             let reach = reach.clone();
@@ -164,7 +165,7 @@ impl p2::Host for LookupView<'_> {
         name: String,
     ) -> Result<Resource<p2::ResolveAddressStream>, SocketError> {
         if !self.reach.allows_lookup(&name) {
-            return Err(network::ErrorCode::PermanentResolverFailure.into());
+            return Err(network::ErrorCode::AccessDenied.into());
         }
         p2::Host::resolve_addresses(&mut self.sockets, network, name)
     }
@@ -195,7 +196,7 @@ impl p3::HostWithStore<State> for WeirLookup {
         name: String,
     ) -> wasmtime::Result<Result<Vec<p3_types::IpAddress>, p3::ErrorCode>> {
         if !store.with(|mut access| access.get().reach.allows_lookup(&name)) {
-            return Ok(Err(p3::ErrorCode::PermanentResolverFailure));
+            return Ok(Err(p3::ErrorCode::AccessDenied));
         }
         let sockets = store.with_getter::<WasiSockets>(State::wasi_sockets);
         <WasiSockets as p3::HostWithStore<State>>::resolve_addresses(&sockets, name).await

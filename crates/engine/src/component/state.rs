@@ -2,6 +2,7 @@
 
 use super::clocks::{ClocksView, SharedClock};
 use super::files::{Files, FilesView};
+use super::http::RelativePaths;
 use super::net::{Hooks, LookupView, Reach};
 use super::random::Generators;
 use super::stdio::Ends;
@@ -28,6 +29,8 @@ pub(crate) struct State {
     pub clock: SharedClock,
     random: Generators,
     http: WasiHttpCtx,
+    /// The relative paths of requests, as they were set.
+    pub paths: RelativePaths,
     hooks: Hooks,
     pub limiter: Limiter,
 }
@@ -61,6 +64,7 @@ impl State {
             clock,
             random,
             http: WasiHttpCtx::new(),
+            paths: RelativePaths::default(),
             hooks: Hooks(reach),
             limiter: Limiter::new(limits),
         })

@@ -345,7 +345,19 @@ impl Descriptor {
         self.seen("remove-directory-at", path, || {
             let dir = self.dir()?;
             check_path(path)?;
-            dir.files.lock().tree.remove_dir_at(dir.id, path)
+            let tree = &mut dir.files.lock().tree;
+            let removed = tree.remove_dir_at(dir.id, path);
+            if removed != Err(Errno::Notdir) || !path.ends_with('/') {
+                return removed;
+            }
+            // Behind a link that leads out, nobody is told what is there.
+            let how = OpenHow { follow: true, directory: true, ..OpenHow::default() };
+            match tree.open_at(dir.id, path, how) {
+                Ok(node) => tree.release(node),
+                Err(Errno::Perm) => return Err(Errno::Perm),
+                Err(_) => {}
+            }
+            removed
         })
     }
 
@@ -578,6 +590,11 @@ mod tests {
             assert!(dir.link_at(false, path, &dir, "new").is_err(), "{path}");
             assert!(dir.rename_at("a", &dir, &format!("{path}/new")).is_err(), "{path}");
         }
+        for path in ["up/", "up//", "file/", "winding/"] {
+            assert_eq!(dir.remove_dir_at(path), Err(Errno::Perm), "{path}");
+        }
+        dir.symlink_at("deep", "inside").unwrap();
+        assert_eq!((dir.remove_dir_at("inside/"), dir.remove_dir_at("a/")), (Err(Errno::Notdir), Err(Errno::Notdir)));
         assert_eq!(dir.symlink_at("/outside", "absolute"), Err(Errno::Perm));
         assert_eq!(files().directory("").unwrap().stat_at(false, "outside").unwrap().size, 6);
     }

@@ -100,7 +100,13 @@ async fn http(authority: &str) {
     let (request, _) = Request::new(Fields::new(), None, no_trailers, None);
     request.set_scheme(Some(&Scheme::Http)).unwrap();
     request.set_authority(Some(authority)).unwrap();
-    request.set_path_with_query(Some("/")).unwrap();
+    for path in ["a/b/c", "../..", "?q", "/x"] {
+        request.set_path_with_query(Some(path)).unwrap();
+        assert_eq!(request.get_path_with_query().as_deref(), Some(path));
+    }
+    request.set_path_with_query(Some("")).unwrap();
+    assert_eq!(request.get_path_with_query().as_deref(), Some("/"));
+    request.set_path_with_query(Some("http://elsewhere/")).unwrap_err();
     match wasip3::http::client::send(request).await {
         Ok(response) => say(&format!("status {}", response.get_status_code())).await,
         Err(error) => say(&format!("failed {error:?}")).await,
