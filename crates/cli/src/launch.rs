@@ -28,8 +28,9 @@ pub fn launch(program: &Program, run: &Run<'_>, cache: Option<&Cache>) -> Result
             let carried = packed::carried(manifest)?;
             let run = Run { carried: Some(&carried), ..*run };
             let options = link_options(run.grants, run.trace);
-            let variant = [variant(&options).as_slice(), b" pack"].concat();
-            let link = |bytes: &[u8]| packed::link(bytes, &options).map_err(|error| failed(program, &error));
+            let given = packed::given(manifest, &run);
+            let variant = [variant(&options).as_slice(), b" pack ", given.join(" ").as_bytes()].concat();
+            let link = |bytes: &[u8]| packed::link(bytes, &options, &given).map_err(|error| failed(program, &error));
             let load = || CoreProgram::load(program, &variant, run.limits, cache, link);
             Ok(while_compiling(program.path(), load)?.run(&run)?)
         }
@@ -81,6 +82,13 @@ mod packed {
             || !run.saves.is_empty()
             || run.trace
             || run.limits.files != default.files
+            || !given(manifest, run).is_empty()
+    }
+
+    /// The pack's variables to which the run gives another value: a program must not find two of a name.
+    pub fn given<'m>(manifest: &'m Manifest, run: &Run<'_>) -> Vec<&'m str> {
+        let by_run = |name: &&str| run.grants.env.iter().any(|(given, _)| given == name);
+        manifest.env.iter().map(|(name, _)| name.as_str()).filter(by_run).collect()
     }
 
     /// What the pack brings along; its blobs have to be in the store.
@@ -105,9 +113,9 @@ mod packed {
     }
 
     /// The module that serves the run.
-    pub fn link(bytes: &[u8], options: &LinkOptions) -> Result<Vec<u8>, PackError> {
+    pub fn link(bytes: &[u8], options: &LinkOptions, given: &[&str]) -> Result<Vec<u8>, PackError> {
         let pack = Pack::open(bytes)?.ok_or_else(|| PackError::damaged("it is no pack"))?;
-        Ok(pack.link(options)?.bytes)
+        Ok(pack.link(options, given)?.bytes)
     }
 
     /// A component's files are its own: it has no import through which others could come.

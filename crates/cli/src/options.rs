@@ -90,7 +90,7 @@ impl GrantOptions {
         );
         let grants = Grants {
             args,
-            env: self.env.clone(),
+            env: last_of_each(&self.env),
             places,
             net: self.net.clone(),
             clock: self.clock,
@@ -143,6 +143,13 @@ pub fn pair(text: &str) -> Result<(String, String), String> {
         Some((guest, host)) => Ok((guest.into(), host.into())),
         None => Err("write GUEST=HOST, the path inside first, for example /data=./data".into()),
     }
+}
+
+/// Variables without those that are given again: the last one counts, as in a shell.
+fn last_of_each(env: &[(String, String)]) -> Vec<(String, String)> {
+    let is_last = |index: usize, name: &str| env[index + 1..].iter().all(|(other, _)| other != name);
+    let last = env.iter().enumerate().filter(|(index, (name, _))| is_last(*index, name));
+    last.map(|(_, variable)| variable.clone()).collect()
 }
 
 fn host_dir(host: &str) -> Source {

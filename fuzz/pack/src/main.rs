@@ -119,7 +119,7 @@ fn damaged(which: usize, changes: &[u8]) {
         }
     }
     let _ = (pack.preopens(), pack.references(), pack.program());
-    if valid && let Ok(linked) = pack.link(&LinkOptions::default()) {
+    if valid && let Ok(linked) = pack.link(&LinkOptions::default(), &[]) {
         assert!(is_valid(&linked.bytes), "a pack was linked to something that is not valid");
     }
 }

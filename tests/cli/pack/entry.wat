@@ -1,10 +1,12 @@
 ;; RUN: weir pack % --entry one "two words" --env A=1 --env B=2 -o %t/pack.wasm
 ;; RUN: weir run --env B=host --env C=3 %t/pack.wasm three
+;; RUN: weir run --env B=first --env B=last %t/pack.wasm
 ;; RUN: weir run %t/pack.wasm
 ;; RUN: weir pack % -o %t/dashes.wasm -- -x --long
 ;; RUN: weir run %t/dashes.wasm
 ;;
-;; Entry arguments come before those of the host, variables behind the host's. Prints both, one on each line.
+;; Entry arguments come before those of the host, variables behind the host's, which
+;; take the place of the pack's own. Prints both, one on each line.
 (module
   (import "wasi_snapshot_preview1" "args_sizes_get" (func $args_sizes_get (param i32 i32) (result i32)))
   (import "wasi_snapshot_preview1" "args_get" (func $args_get (param i32 i32) (result i32)))

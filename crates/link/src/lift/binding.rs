@@ -111,6 +111,7 @@ impl Binding {
     /// What the shim is told, checked against the function's type.
     pub(super) fn function(&self, signature: &Signature) -> Result<Function, LiftError> {
         let names = Names { signature };
+        self.check_nesting()?;
         let mut streams = Vec::new();
         let mut sinks = Vec::new();
         let mut outputs = self.outputs(&names, &mut sinks)?;
@@ -166,6 +167,33 @@ impl Binding {
         })
     }
 
+    /// Refuses paths that no tree has at once: one below a file, or one that is a file and a directory.
+    fn check_nesting(&self) -> Result<(), LiftError> {
+        let mut paths = Vec::new();
+        for path in self.files.keys() {
+            let (inside, directory) = inside(path)?;
+            paths.push((path, inside, directory));
+        }
+        for path in &self.scratch {
+            paths.push((path, inside(path)?.0, true));
+        }
+        for (file, above, _) in paths.iter().filter(|(.., directory)| !directory) {
+            for (other, below, directory) in &paths {
+                let rest = below.strip_prefix(above.as_str());
+                if rest == Some("") && (*directory || file != other) {
+                    let what = format!("{file:?} is a file, and {other:?} is the same path: name another");
+                    return Err(LiftError::new(what));
+                }
+                if rest.is_some_and(|rest| rest.starts_with('/')) {
+                    let what =
+                        format!("{other:?} lies below {file:?}, which is a file: a directory has a slash at its end");
+                    return Err(LiftError::new(what));
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// What the program writes; what of it goes to streams that the caller gives is put into `sinks`.
     fn outputs(&self, names: &Names<'_>, sinks: &mut Vec<(Place, Origin)>) -> Result<Vec<Bound>, LiftError> {
         let streams = [
@@ -215,6 +243,9 @@ fn inside(path: &str) -> Result<(String, bool), LiftError> {
     let plain = path.starts_with('/')
         && !trimmed.is_empty()
         && trimmed.split('/').all(|part| !part.is_empty() && part != "." && part != "..");
+    if path.contains('\0') {
+        return Err(LiftError::new(format!("{path:?}: a path has no NUL byte")));
+    }
     if plain {
         return Ok((trimmed.to_owned(), path.ends_with('/')));
     }

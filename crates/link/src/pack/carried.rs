@@ -41,14 +41,19 @@ impl Carried {
 
     /// The segment with a record in the place of entry arguments.
     pub fn with_record(&self, record: &[u8]) -> Vec<u8> {
-        let mut segment = self.segment.clone();
-        let span = Span { offset: segment.len() as u32, len: record.len() as u32 };
-        segment.extend_from_slice(record);
-        if let Some(head) = segment.first_chunk_mut::<HEADER_BYTES>()
-            && let Some(header) = Header::decode(head)
-        {
-            *head = Header { entry: span, ..header }.encode();
-        }
-        segment
+        with_record(&self.segment, record)
     }
+}
+
+/// A segment with a record in the place of entry arguments.
+pub(super) fn with_record(segment: &[u8], record: &[u8]) -> Vec<u8> {
+    let mut segment = segment.to_vec();
+    let span = Span { offset: segment.len() as u32, len: record.len() as u32 };
+    segment.extend_from_slice(record);
+    if let Some(head) = segment.first_chunk_mut::<HEADER_BYTES>()
+        && let Some(header) = Header::decode(head)
+    {
+        *head = Header { entry: span, ..header }.encode();
+    }
+    segment
 }

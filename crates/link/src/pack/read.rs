@@ -1,6 +1,7 @@
 //! Reading packs: what is in them, and the way back to files and program. Packs come from anywhere, so
 //! every number is held against what is there, and a tree is checked before anybody writes it out.
 
+use super::carried::with_record;
 use super::compress::decompress;
 use super::error::{PackError, PackErrorKind};
 use super::manifest::{MANIFEST_SECTION, Manifest, ORIGINAL_SECTION};
@@ -9,6 +10,7 @@ use crate::LinkOptions;
 use crate::builtin::SHIM;
 use crate::component::parts;
 use crate::link::{Linked, link_carrying};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use wasmparser::{DataKind, Parser, Payload};
 use weir_types::Digest;
@@ -304,25 +306,38 @@ impl<'a> Pack<'a> {
                         without --by-reference";
             return Err(PackError::new(PackErrorKind::Program, what));
         }
-        let entry = match span(self.segment, self.header.entry)? {
-            [] => Entry::default(),
-            bytes => Entry::decode(bytes).map_err(|_| PackError::damaged("its arguments cannot be read"))?,
-        };
         let segment = self.segment.to_vec();
-        Ok(Carried { program: self.program()?, segment, codec: self.header.codec, entry })
+        Ok(Carried { program: self.program()?, segment, codec: self.header.codec, entry: self.entry()? })
     }
 
-    /// Links the program and the pack's files anew, for a run that grants more than the pack has.
+    /// The arguments and variables of the pack.
+    fn entry(&self) -> Result<Entry, PackError> {
+        match span(self.segment, self.header.entry)? {
+            [] => Ok(Entry::default()),
+            bytes => Entry::decode(bytes).map_err(|_| PackError::damaged("its arguments cannot be read")),
+        }
+    }
+
+    /// Links the program and the pack's files anew, for a run that grants more than the pack has. The pack's
+    /// own variables of the names in `given` are left out, because the run has others.
     ///
     /// # Errors
     /// The pack is damaged, or a component, to which nothing can be granted later.
-    pub fn link(&self, options: &LinkOptions) -> Result<Linked, PackError> {
+    pub fn link(&self, options: &LinkOptions, given: &[&str]) -> Result<Linked, PackError> {
         if let Original::Whole(_) = self.original {
             return Err(PackError::new(PackErrorKind::Program, "the pack is a component, which cannot be linked anew"));
         }
         let program = self.program()?;
+        let mut entry = self.entry()?;
+        let known = entry.env.len();
+        entry.env.retain(|(name, _)| !given.contains(&name.as_str()));
+        let segment = if entry.env.len() == known {
+            Cow::Borrowed(self.segment)
+        } else {
+            Cow::Owned(with_record(self.segment, &entry.encode()))
+        };
         let entry = self.header.entry.len > 0;
-        let carry = Carry { segment: self.segment, codec: self.header.codec, entry, lift: None };
+        let carry = Carry { segment: &segment, codec: self.header.codec, entry, lift: None };
         Ok(link_carrying(&program, SHIM, options, Some(carry))?)
     }
 }
