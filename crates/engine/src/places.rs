@@ -82,7 +82,9 @@ impl Places {
             let target = PreopenTarget::Tree(String::new());
             places.image.preopens.push(Preopen { name: "/".into(), target });
         }
-        places.check_nesting(grants, limits)?;
+        places.check_inodes(limits, &opened)?;
+        check_nesting(&places, grants)?;
+        check_carried(&places, carried.map_or(&[], |carried| &carried.preopens))?;
         // Parents first, so that a place inside a mounted directory lands in it.
         places.image.nodes.sort_by_key(|node| node.path.matches('/').count() + usize::from(!node.path.is_empty()));
         Ok(places)
@@ -151,54 +153,29 @@ impl Places {
         }
     }
 
-    /// Refuses what the tree could not be made of: a place below a file, below a directory of the host, or
-    /// more places than the limits allow.
-    fn check_nesting(&self, grants: &Grants, limits: &Limits) -> Result<(), Error> {
+    /// Refuses limits that the places alone would meet: the program could not even start.
+    fn check_inodes(&self, limits: &Limits, opened: &[String]) -> Result<(), Error> {
         let mut made = BTreeSet::new();
-        for node in &self.image.nodes {
-            let mut path = node.path.as_str();
+        for mut path in self.image.nodes.iter().map(|node| node.path.as_str()).chain(opened.iter().map(String::as_str))
+        {
             while !path.is_empty() && made.insert(path) {
                 path = path.rsplit_once('/').map_or("", |(parent, _)| parent);
             }
         }
         // The root is a node, too.
         let needed = made.len() as u64 + 1;
-        if needed > limits.files.inodes_max {
-            let what = format!(
-                "the grants need {needed} files and directories, but the limit is {}: raise --inodes-max",
-                limits.files.inodes_max
-            );
-            return Err(Error::new(Kind::Grant, what));
+        if needed <= limits.files.inodes_max {
+            return Ok(());
         }
-        for place in &grants.places {
-            let path = tree_path(&place.guest)?;
-            for other in &grants.places {
-                let above = tree_path(&other.guest)?;
-                if path == above || !is_below(&path, &above) {
-                    continue;
-                }
-                let what = match &other.source {
-                    Source::HostDir { host, .. } => format!(
-                        "lies below the host directory {} ({host}), which shows the host's files alone: put it \
-                         there, or grant it outside of {}",
-                        other.guest, other.guest
-                    ),
-                    _ if self.is_file(&above) => format!(
-                        "lies below {}, which is a file: grant a directory there, or name another place",
-                        other.guest
-                    ),
-                    _ => continue,
-                };
-                return Err(Error::new(Kind::Grant, format!("{} {what}", place.guest)));
-            }
-        }
-        Ok(())
+        let most = limits.files.inodes_max;
+        let what =
+            format!("the grants need {needed} files and directories, but the limit is {most}: raise --inodes-max");
+        Err(Error::new(Kind::Grant, what))
     }
 
     /// Whether a file, and no directory, is at `path`.
     fn is_file(&self, path: &str) -> bool {
-        let at = self.image.nodes.iter().filter(|node| node.path == path);
-        at.into_iter().any(|node| !matches!(node.kind, NodeKind::Directory(_)))
+        self.image.nodes.iter().any(|node| node.path == path && !matches!(node.kind, NodeKind::Directory(_)))
     }
 
     fn source(&mut self, source: BlobSource) -> BlobId {
@@ -234,6 +211,58 @@ fn references(carried: Option<&Carried>) -> Result<Vec<BlobSource>, Error> {
         Ok(BlobSource::file(path.clone(), &meta))
     };
     carried.iter().flat_map(|carried| &carried.references).map(open).collect()
+}
+
+/// Refuses what no tree can be made of: a place below a file, or a file below a directory of the host.
+fn check_nesting(places: &Places, grants: &Grants) -> Result<(), Error> {
+    for place in &grants.places {
+        let path = tree_path(&place.guest)?;
+        for other in &grants.places {
+            let above = tree_path(&other.guest)?;
+            if path == above || !is_below(&path, &above) {
+                continue;
+            }
+            let name = &other.guest;
+            let what = match &other.source {
+                // A directory is opened for the program beside the host's, by its longer name.
+                Source::HostDir { host, .. } if places.is_file(&path) => format!(
+                    "lies below the host directory {name} ({host}), which shows the host's files alone: put it there, \
+                     or grant it outside of {name}"
+                ),
+                Source::Mount(host) if let Some(file) = file_above(Path::new(host), &above, &path) => {
+                    format!("lies below {}, which is a file: name another place", file.display())
+                }
+                _ if places.is_file(&above) => {
+                    format!("lies below {name}, which is a file: grant a directory there, or name another place")
+                }
+                _ => continue,
+            };
+            return Err(Error::new(Kind::Grant, format!("{} {what}", place.guest)));
+        }
+    }
+    Ok(())
+}
+
+/// The file in the directory `host`, mounted at `above`, below which `path` would lie.
+fn file_above(host: &Path, above: &str, path: &str) -> Option<PathBuf> {
+    let rest = path.strip_prefix(above)?.trim_start_matches('/');
+    let ends = rest.match_indices('/').map(|(end, _)| host.join(&rest[..end]));
+    ends.filter(|_| host.is_dir()).find(|at| fs::metadata(at).is_ok_and(|meta| meta.is_file()))
+}
+
+/// Refuses a file of the run where the pack has one of its directories, or above one.
+fn check_carried(places: &Places, preopens: &[String]) -> Result<(), Error> {
+    for preopen in preopens {
+        let directory = tree_path(preopen)?;
+        let file = |node: &&BootNode| !matches!(node.kind, NodeKind::Directory(_)) && is_below(&directory, &node.path);
+        if let Some(node) = places.image.nodes.iter().find(file) {
+            let path = &node.path;
+            let what =
+                format!("/{path} cannot be a file: the pack has its directory {preopen} there; name another place");
+            return Err(Error::new(Kind::Grant, what));
+        }
+    }
+    Ok(())
 }
 
 /// All bytes of a file that is made while it is read, so that it is one state and has a size.
@@ -402,7 +431,6 @@ mod tests {
             ),
             (vec![place("/a/b", Source::Bytes(vec![])), place("/a", Source::Bytes(vec![]))], "which is a file"),
             (vec![place("/h/x", Source::Bytes(vec![])), host_dir("/h/")], "/h/x lies below the host directory /h/"),
-            (vec![host_dir("/h"), place("/h/x", Source::Scratch)], "/h/x lies below the host directory /h"),
             (vec![place(&"n".repeat(300), Source::Scratch)], "has a name of 300 bytes"),
             (vec![place("/a", Source::HostDir { host: "/dev/null".into(), read_only: false })], "no directory"),
         ] {

@@ -109,6 +109,7 @@ impl HostTree {
             scan.node(&real, &path, &meta, 0)?;
             places.push(Mount { guest: guest.clone(), path, directory: meta.is_dir() });
         }
+        scan.refuse_below_files(&places)?;
         if !options.keep_links {
             scan.refuse_links_out(&places)?;
         }
@@ -237,6 +238,22 @@ impl Scan {
             }
             let path = if path.is_empty() { name } else { format!("{path}/{name}") };
             self.node(&host, &path, &meta, depth + 1)?;
+        }
+        Ok(())
+    }
+
+    /// Refuses places below something that is no directory, of which no tree can be made.
+    fn refuse_below_files(&self, places: &[Mount]) -> Result<(), TreeError> {
+        for place in places {
+            for (end, _) in place.path.match_indices('/') {
+                let above = &place.path[..end];
+                if self.nodes.get(above).is_some_and(|(_, node, _)| *node != Node::Directory) {
+                    return wrong(format!(
+                        "--mount {}: it lies below /{above}, which is no directory: name another place",
+                        place.guest
+                    ));
+                }
+            }
         }
         Ok(())
     }
