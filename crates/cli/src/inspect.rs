@@ -124,6 +124,9 @@ fn text(report: &wire::Report) -> String {
     };
     let wasi = if report.wasi.is_empty() { "no WASI".into() } else { format!("WASI {}", report.wasi.join(", ")) };
     line(format!("  {}, {wasi}, {} bytes", report.kind, report.bytes));
+    if let Some(run) = &report.run {
+        line(format!("  runs by {run}"));
+    }
     line(format!(
         "  {} functions, {} can be reached from {}",
         report.functions,
@@ -175,6 +178,8 @@ mod wire {
         pub kind: &'static str,
         pub wasi: Vec<String>,
         pub bytes: u64,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub run: Option<String>,
         pub functions: u32,
         pub reachable_functions: u32,
         pub entry_points: Vec<String>,
@@ -243,6 +248,7 @@ mod wire {
                 kind: inspection.kind.name(),
                 wasi: inspection.wasi.clone(),
                 bytes: inspection.bytes,
+                run: inspection.run.clone(),
                 functions: inspection.functions,
                 reachable_functions: inspection.reachable_functions,
                 entry_points: inspection.entry_points.clone(),

@@ -72,5 +72,8 @@ fn component(program: &Program) -> Result<Component, Failure> {
     let named = |error| Failure::program(format!("{}: {error}", program.path().display()));
     let inspection = weir_link::inspect(program.bytes()?).map_err(named)?;
     let imports: BTreeSet<String> = inspection.imports.into_iter().map(|import| import.module).collect();
-    Ok(Component { exports: inspection.exports, imports: imports.into_iter().collect(), target: None })
+    // The world of a command; of other components it is not known which one they were written for.
+    let version = inspection.run.as_deref().and_then(|run| run.split_once('@'));
+    let target = version.map(|(_, version)| format!("wasi:cli/command@{version}"));
+    Ok(Component { exports: inspection.exports, imports: imports.into_iter().collect(), target })
 }

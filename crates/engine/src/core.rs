@@ -1,4 +1,4 @@
-//! Core programs: compile (or fetch from the cache), hand over what was granted, run `_start`.
+//! Core programs: compile (or fetch from the cache), hand over what was granted, run the entry.
 //!
 //! Settings are chosen for core modules: component concurrency off, epochs and fuel compiled in only
 //! when a limit asks for them, since both cost speed in every loop. Only the imports that a module
@@ -26,6 +26,7 @@ use wasmtime::{
     Config, Engine, Extern, Func, Instance, Module, OptLevel, Store, Trap, TypedFunc, Val, ValType, WasmBacktrace,
 };
 use weir_types::Digest;
+use weir_types::entry::{self, ModuleEntry, NoEntry};
 use weir_types::grants::Grants;
 use weir_types::limits::Limits;
 
@@ -158,7 +159,7 @@ impl CoreProgram {
         Ok(Self { engine, module, metering, stack_max: limits.stack_max, stats })
     }
 
-    /// Runs the program's `_start` to its end. A program that exits by itself, with any code, is a
+    /// Runs the program's entry to its end: `_start`, or what [`weir_types::entry`] says. A program that exits by itself, with any code, is a
     /// success here.
     ///
     /// # Errors
@@ -182,29 +183,53 @@ impl CoreProgram {
     }
 
     fn run_here(&self, run: &Run<'_>) -> Result<Outcome, Error> {
-        let mut live = self.instantiate(run)?;
-        let start = live.entry(&self.module)?;
-        let started = Instant::now();
-        let exit_code = match start.call(&mut live.store, ()) {
-            Ok(()) => 0,
-            Err(error) => match error.downcast_ref::<Stop>() {
-                Some(Stop::Exit(code)) => *code,
-                _ => return Err(explain(&live.store, error)),
-            },
+        let mut live = match self.begin(run)? {
+            Begun::Live(live) => live,
+            Begun::Ended(outcome) if outcome.exit_code == 0 && !run.saves.is_empty() => {
+                let what =
+                    "the program ended in its start function, before its files could be reached: nothing was saved";
+                return Err(Error::new(Kind::Save, what));
+            }
+            Begun::Ended(outcome) => return Ok(outcome),
         };
+        let entry = live.entry(&self.module)?;
+        let started = Instant::now();
+        let mut exit_code = 0;
+        for function in entry {
+            match function.call(&mut live.store, ()) {
+                Ok(()) => {}
+                Err(error) => match error.downcast_ref::<Stop>() {
+                    Some(Stop::Exit(code)) => {
+                        exit_code = *code;
+                        break;
+                    }
+                    _ => return Err(explain(&live.store, error)),
+                },
+            }
+        }
         live.stats.run_time = started.elapsed();
         if exit_code == 0 && !run.saves.is_empty() {
             let mut tree = save::LinkedTree::new(&mut live.store, &live.instance)?;
             save::save_all(&mut tree, run.saves)?;
         }
-        Ok(live.finish(exit_code, run.limits))
+        Ok(finish(live.store, live.stats, exit_code, run.limits))
     }
 
     /// Makes an instance with everything granted, without running its entry point.
     ///
     /// # Errors
-    /// A grant cannot be honoured, an import is not granted, or the module's start function fails.
+    /// A grant cannot be honoured, an import is not granted, or the module's start function fails or ends the program.
     pub fn instantiate(&self, run: &Run<'_>) -> Result<Live, Error> {
+        match self.begin(run)? {
+            Begun::Live(live) => Ok(*live),
+            Begun::Ended(Outcome { exit_code, .. }) => {
+                let what = format!("the program exited with code {exit_code} while it was being set up");
+                Err(Error::new(Kind::Program, what))
+            }
+        }
+    }
+
+    fn begin(&self, run: &Run<'_>) -> Result<Begun, Error> {
         save::check_targets(run.saves)?;
         let places = Places::plan(run)?;
         let mut store = self.store(run, places)?;
@@ -212,14 +237,23 @@ impl CoreProgram {
         let imports = self.imports(&mut store)?;
         let deadline = store.data().deadline;
         let watchdog = deadline.watch(&mut store)?;
-        let instance = Instance::new(&mut store, &self.module, &imports).map_err(|error| refused_or(&store, error))?;
+        let mut stats = self.stats.clone();
+        let instance = match Instance::new(&mut store, &self.module, &imports) {
+            Ok(instance) => instance,
+            Err(error) => {
+                let Some(Stop::Exit(exit_code)) = error.downcast_ref::<Stop>() else {
+                    return Err(refused_or(&store, error));
+                };
+                stats.run_time = started.elapsed();
+                return Ok(Begun::Ended(finish(store, stats, *exit_code, run.limits)));
+            }
+        };
         let memory = instance.get_memory(&mut store, "memory");
         let shim_memory = instance.get_memory(&mut store, "weir_memory");
         let state = store.data_mut();
         (state.memory, state.shim_memory) = (memory, shim_memory);
-        let mut stats = self.stats.clone();
         stats.instantiate_time = started.elapsed();
-        Ok(Live { store, instance, stats, _watchdog: watchdog })
+        Ok(Begun::Live(Box::new(Live { store, instance, stats, _watchdog: watchdog })))
     }
 
     fn store(&self, run: &Run<'_>, places: Places) -> Result<Store<RunState>, Error> {
@@ -277,6 +311,12 @@ impl CoreProgram {
     }
 }
 
+/// What making an instance came to: its start function may have ended the program.
+enum Begun {
+    Live(Box<Live>),
+    Ended(Outcome),
+}
+
 /// An instance of a core program.
 pub struct Live {
     store: Store<RunState>,
@@ -319,32 +359,46 @@ impl Live {
         }
     }
 
-    fn entry(&mut self, module: &Module) -> Result<TypedFunc<(), ()>, Error> {
-        let Some(start) = self.instance.get_func(&mut self.store, "_start") else {
-            let exports: Vec<&str> = module.exports().map(|export| export.name()).take(8).collect();
-            let what =
-                if exports.contains(&"_initialize") { "it is a reactor (a library)" } else { "it is no command" };
-            let message = format!(
-                "the program has no entry point `_start`: {what}, its exports are {exports:?}; compile it as a command"
-            );
-            return Err(Error::new(Kind::Program, message));
+    /// The functions of the entry, in the order in which they are called.
+    fn entry(&mut self, module: &Module) -> Result<Vec<TypedFunc<(), ()>>, Error> {
+        let functions = module.exports().filter(|export| export.ty().func().is_some());
+        let names: Vec<&str> = functions.map(|export| export.name()).collect();
+        let entry = entry::of_module(names.iter().copied()).map_err(|none| no_entry(module, &names, none))?;
+        let begin = match entry {
+            ModuleEntry::Start => vec![entry::START],
+            ModuleEntry::Default if names.contains(&entry::INITIALIZE) => vec![entry::INITIALIZE, entry::DEFAULT],
+            ModuleEntry::Default => vec![entry::DEFAULT],
         };
-        let wrong = "the program's `_start` takes arguments or gives results; it must take and give nothing";
-        start.typed(&self.store).map_err(|error| Error::caused(Kind::Program, wrong, error))
+        let functions = begin.into_iter().map(|name| {
+            let wrong =
+                format!("the program's entry `{name}` takes arguments or gives results; it must take and give nothing");
+            let function = self.instance.get_typed_func(&mut self.store, name);
+            function.map_err(|error| Error::caused(Kind::Program, wrong, error))
+        });
+        functions.collect()
     }
+}
 
-    fn finish(mut self, exit_code: u32, limits: &Limits) -> Outcome {
-        let fuel_left = self.store.get_fuel().ok();
-        let state = self.store.data_mut();
-        let mut stats = self.stats;
-        stats.memory_peak = state.limiter.memory_peak();
-        stats.stream_bytes_in = state.streams.bytes_in;
-        stats.stream_bytes_out = state.streams.bytes_out;
-        stats.mount_bytes_read = state.blobs.bytes_read();
-        stats.warnings = std::mem::take(&mut state.blobs.warnings);
-        stats.fuel_used = limits.fuel_max.and_then(|max| max.checked_sub(fuel_left?));
-        Outcome { exit_code, stats, trace: state.trace.take() }
-    }
+fn no_entry(module: &Module, functions: &[&str], none: NoEntry<'_>) -> Error {
+    let what =
+        if functions.contains(&entry::INITIALIZE) { "it is a reactor (a library)".into() } else { none.to_string() };
+    let exports: Vec<&str> = module.exports().map(|export| export.name()).take(8).collect();
+    let message = format!(
+        "the program has no entry point `_start`: {what}, its exports are {exports:?}; compile it as a command"
+    );
+    Error::new(Kind::Program, message)
+}
+
+fn finish(mut store: Store<RunState>, mut stats: Stats, exit_code: u32, limits: &Limits) -> Outcome {
+    let fuel_left = store.get_fuel().ok();
+    let state = store.data_mut();
+    stats.memory_peak = state.limiter.memory_peak();
+    stats.stream_bytes_in = state.streams.bytes_in;
+    stats.stream_bytes_out = state.streams.bytes_out;
+    stats.mount_bytes_read = state.blobs.bytes_read();
+    stats.warnings = std::mem::take(&mut state.blobs.warnings);
+    stats.fuel_used = limits.fuel_max.and_then(|max| max.checked_sub(fuel_left?));
+    Outcome { exit_code, stats, trace: state.trace.take() }
 }
 
 fn engine(metering: Metering, limits: &Limits) -> Result<Engine, Error> {

@@ -30,11 +30,13 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
-use wasmtime::component::{Component, InstancePre};
+use wasmtime::component::types::ComponentItem;
+use wasmtime::component::{Component, InstancePre, Type};
 use wasmtime::{Config, Engine, OptLevel, Store};
 use wasmtime_wasi::I32Exit;
 use wasmtime_wasi::p2::bindings::CommandPre as CommandPre2;
 use wasmtime_wasi::p3::bindings::CommandPre as CommandPre3;
+use weir_types::entry::{self, NoEntry, Series};
 use weir_types::limits::Limits;
 
 /// Bytes of a fiber's stack beyond the program's own, for host calls.
@@ -160,11 +162,12 @@ impl ComponentProgram {
     async fn run_async(&self, run: &Run<'_>) -> Result<Outcome, Error> {
         let places = Places::plan(run)?;
         let started = Instant::now();
+        let series = Command::series(&self.component, &self.engine)?;
         let linker = link::linker(&self.engine, &self.component)?;
-        let entry = Entry::find(&self.component, &self.engine)?;
         let pre = linker
             .instantiate_pre(&self.component)
             .map_err(|error| link::explain(&self.component, &self.engine, &error))?;
+        let command = Command::new(series, pre)?;
         let mut store = self.store(run, places)?;
         let deadline = Deadline::new(run.limits.time_max);
         let _watchdog = deadline.watch(&mut store)?;
@@ -173,7 +176,7 @@ impl ComponentProgram {
         stats.instantiate_time = started.elapsed();
         let started = Instant::now();
         let ends = store.data().ends.clone();
-        let ended = within(&deadline, &ends, entry.call(pre, &mut store)).await;
+        let ended = within(&deadline, &ends, command.call(&mut store)).await;
         stats.run_time = started.elapsed();
         let exit_code = match ended {
             Ended::Itself(Ok(Ok(()))) => 0,
@@ -212,44 +215,51 @@ impl ComponentProgram {
     }
 }
 
-/// Which `wasi:cli/run` a component exports.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Entry {
-    P2,
-    P3,
+/// A command that is linked, by the series of its entry.
+enum Command {
+    P2(CommandPre2<State>),
+    P3(CommandPre3<State>),
 }
 
-impl Entry {
-    fn find(component: &Component, engine: &Engine) -> Result<Self, Error> {
+impl Command {
+    /// The series of the entry of `component`.
+    ///
+    /// # Errors
+    /// It has none, or one of another type than commands have.
+    fn series(component: &Component, engine: &Engine) -> Result<Series, Error> {
         let ty = component.component_type();
         let names: Vec<&str> = ty.exports(engine).map(|(name, _)| name).collect();
-        let draft = |name: &&&str| name.starts_with("wasi:cli/run@") && name.contains('-');
-        for name in &names {
-            match name.strip_prefix("wasi:cli/run@") {
-                Some(version) if version.contains('-') => {}
-                Some(version) if version.starts_with("0.2.") => return Ok(Entry::P2),
-                Some(version) if version.starts_with("0.3.") => return Ok(Entry::P3),
-                _ => {}
-            }
+        let entry = entry::of_component(names.iter().copied()).map_err(|none| {
+            let exports = match none {
+                NoEntry::Library => format!(", its exports are {:?}", &names[..names.len().min(8)]),
+                _ => String::new(),
+            };
+            Error::new(Kind::Program, format!("the program has no entry point `wasi:cli/run`: {none}{exports}"))
+        })?;
+        let export = ty.exports(engine).find(|(name, _)| *name == entry.interface).map(|(_, item)| item.ty);
+        if !is_run(export, engine) {
+            let what = format!("the program's {} is not that of a command", entry.interface);
+            return Err(Error::new(Kind::Program, format!("{what}: it must have `run: func() -> result`")));
         }
-        let what = if let Some(name) = names.iter().find(draft) {
-            format!("it exports {name}, a draft of WASI: rebuild it for a released version")
-        } else if names.iter().any(|name| name.starts_with("wasi:http/")) {
-            "it is an HTTP service".into()
-        } else {
-            format!("it is no command, its exports are {:?}", &names[..names.len().min(8)])
-        };
-        Err(Error::new(Kind::Program, format!("the program has no entry point `wasi:cli/run`: {what}")))
+        Ok(entry.series)
     }
 
-    async fn call(self, pre: InstancePre<State>, store: &mut Store<State>) -> wasmtime::Result<Result<(), ()>> {
+    fn new(series: Series, pre: InstancePre<State>) -> Result<Self, Error> {
+        let command = match series {
+            Series::P2 => CommandPre2::new(pre).map(Command::P2),
+            Series::P3 => CommandPre3::new(pre).map(Command::P3),
+        };
+        command.map_err(|error| Error::caused(Kind::Program, "the program's entry is not that of a command", error))
+    }
+
+    async fn call(self, store: &mut Store<State>) -> wasmtime::Result<Result<(), ()>> {
         match self {
-            Entry::P2 => {
-                let command = CommandPre2::new(pre)?.instantiate_async(&mut *store).await?;
+            Command::P2(pre) => {
+                let command = pre.instantiate_async(&mut *store).await?;
                 command.wasi_cli_run().call_run(&mut *store).await
             }
-            Entry::P3 => {
-                let command = CommandPre3::new(pre)?.instantiate_async(&mut *store).await?;
+            Command::P3(pre) => {
+                let command = pre.instantiate_async(&mut *store).await?;
                 store
                     .run_concurrent(async move |store| {
                         let result = command.wasi_cli_run().call_run(store).await?;
@@ -261,6 +271,20 @@ impl Entry {
             }
         }
     }
+}
+
+/// Whether an export has the function that every command has.
+fn is_run(export: Option<ComponentItem>, engine: &Engine) -> bool {
+    let Some(ComponentItem::ComponentInstance(instance)) = export else { return false };
+    let Some(ComponentItem::ComponentFunc(run)) = instance.get_export(engine, "run").map(|item| item.ty) else {
+        return false;
+    };
+    let mut results = run.results();
+    let result = match (results.next(), results.next()) {
+        (Some(Type::Result(result)), None) => result,
+        _ => return false,
+    };
+    run.params().len() == 0 && result.ok().is_none() && result.err().is_none()
 }
 
 /// How a call ended.

@@ -16,6 +16,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use wasmparser::component_types::ComponentEntityType;
 use wasmparser::types::Types;
 use wasmparser::{ComponentExternalKind, Parser, Payload, ValidPayload, Validator, WasmFeatures};
+use weir_types::entry::{self, NoEntry};
 
 /// What a component is made of.
 #[derive(Default)]
@@ -89,13 +90,10 @@ fn has_functions(types: &Types, import: &str) -> bool {
 
 /// What kind of component exports these.
 pub(crate) fn kind(exports: &[&str]) -> ComponentKind {
-    let exported = |interface: &str| exports.iter().any(|export| without_version(export) == interface);
-    if exported("wasi:cli/run") {
-        ComponentKind::Command
-    } else if exported("wasi:http/incoming-handler") || exported("wasi:http/handler") {
-        ComponentKind::HttpHandler
-    } else {
-        ComponentKind::Library
+    match entry::of_component(exports.iter().copied()) {
+        Ok(_) | Err(NoEntry::Draft(_) | NoEntry::Unknown(_)) => ComponentKind::Command,
+        Err(NoEntry::Http(_)) => ComponentKind::HttpHandler,
+        Err(NoEntry::Library) => ComponentKind::Library,
     }
 }
 

@@ -17,6 +17,7 @@ use crate::p1::{self, Reach};
 use component::needs_files;
 use core::fmt;
 use paths::Paths;
+use weir_types::entry::{self, ModuleEntry};
 use weir_types::grants::Tier;
 
 /// What is known about a program without running it.
@@ -31,6 +32,8 @@ pub struct Inspection {
     pub imports: Vec<ImportReport>,
     /// The names of the exports.
     pub exports: Vec<String>,
+    /// The interface through which a run of a component begins, if it is a command.
+    pub run: Option<String>,
     /// The exports through which a run begins.
     pub entry_points: Vec<String>,
     /// How many core modules there are.
@@ -213,19 +216,24 @@ fn inspect_module(bytes: &[u8]) -> Result<Inspection, InspectError> {
     paths.collect(&module, 0).map_err(in_module)?;
     let (paths, paths_omitted) = paths.finish();
     let exports: Vec<String> = module.exports.iter().map(|export| export.name.to_owned()).collect();
+    let functions = function_exports(&module);
+    let entry = entry::of_module(functions.iter().map(String::as_str));
     let exported = |name: &str| exports.iter().any(|export| export == name);
     let kind = match crate::link::refuse_object_file(&module) {
         Err(_) => Kind::ObjectFile,
-        Ok(()) if exported("_start") => Kind::CoreCommand,
-        Ok(()) if exported("_initialize") => Kind::CoreReactor,
-        Ok(()) => Kind::CoreLibrary,
+        Ok(()) => match (entry, exported(entry::INITIALIZE)) {
+            (Ok(_), _) => Kind::CoreCommand,
+            (Err(_), true) => Kind::CoreReactor,
+            (Err(_), false) => Kind::CoreLibrary,
+        },
     };
-    let entry_points = match kind {
-        Kind::CoreCommand => vec!["_start".to_owned()],
-        _ => function_exports(&module),
+    let entry_points = match entry {
+        Ok(ModuleEntry::Start) => vec![entry::START.to_owned()],
+        _ => functions,
     };
     Ok(Inspection {
         kind,
+        run: None,
         wasi,
         imports,
         entry_points,
@@ -259,6 +267,7 @@ fn inspect_component(bytes: &[u8]) -> Result<Inspection, InspectError> {
     let exports: Vec<String> = parts.exports.iter().map(|name| (*name).to_owned()).collect();
     Ok(Inspection {
         kind: Kind::Component(component::kind(&parts.exports)),
+        run: entry::of_component(parts.exports.iter().copied()).ok().map(|entry| entry.interface.to_owned()),
         wasi: component::versions(&names),
         imports: uses.imports,
         entry_points: exports.clone(),

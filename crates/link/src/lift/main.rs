@@ -2,8 +2,9 @@
 //! together with an adapter from WASI 0.1. The adapter is not needed where everything is answered inside.
 
 use super::LiftError;
-use crate::link::{START, is_start};
+use crate::link::is_start;
 use wasmparser::{Parser, Payload};
+use weir_types::entry::START;
 
 /// The bytes of the module.
 pub(super) fn of_component(component: &[u8]) -> Result<&[u8], LiftError> {

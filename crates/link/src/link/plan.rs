@@ -8,7 +8,7 @@
 
 mod lifting;
 
-pub(crate) use lifting::{Flow, INITIALIZE, Lift, START, is_start};
+pub(crate) use lifting::{Flow, Lift, is_start};
 
 use super::generated::Generated;
 use super::options::{DroppedSection, Exit, LinkOptions, LinkReport, RemainingImport, Unwind};
@@ -21,6 +21,7 @@ use crate::{CODEC, EXIT_GLOBAL, FLOW, HOST_DIRECTORIES, LIFT, MEMORY_EXPORT, PAC
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use wasm_encoder::{Instruction, MemArg, ValType};
 use wasmparser::{ExternalKind, TypeRef};
+use weir_types::entry::INITIALIZE;
 use weir_vfs::pack::Codec;
 
 /// `badf`, for descriptors that cannot exist because nothing was granted.

@@ -9,6 +9,7 @@ use crate::{LIFT, WEIR};
 use std::collections::{BTreeMap, BTreeSet};
 use wasm_encoder::{Instruction, ValType};
 use wasmparser::ExternalKind;
+use weir_types::entry::{self, INITIALIZE, START, Series};
 
 /// How a program is lifted to a function of the component model.
 #[derive(Clone, Copy)]
@@ -43,16 +44,12 @@ const LIFT_ROOTS: [&str; 3] = ["lift:slots", "lift:call", "lift:realloc"];
 const FLOW_ROOTS: [&str; 4] = ["lift:slots", "flow:call", "flow:slots", "lift:realloc"];
 /// The same of a library.
 const LIBRARY_ROOTS: [&str; 1] = ["library:prepare"];
-/// The start of a command for WASI 0.1.
-pub(crate) const START: &str = "_start";
-
 /// Whether an export is the start of a command: for WASI 0.1, or for 0.2 in a module that is made for that itself.
 pub(crate) fn is_start(name: &str) -> bool {
-    name == START || (name.starts_with("wasi:cli/run@0.2.") && name.ends_with("#run"))
+    let of_interface = |interface| entry::of_component([interface]).is_ok_and(|entry| entry.series == Series::P2);
+    name == START || name.strip_suffix("#run").is_some_and(of_interface)
 }
 
-/// What a library is prepared by, before anything else of it is called.
-pub(crate) const INITIALIZE: &str = "_initialize";
 /// What serves `weir:flow` where streams are those of wasi:io.
 const IO_ROOTS: [&str; 4] = ["io:stream_read", "io:stream_write", "io:stream_drop_readable", "io:stream_drop_writable"];
 /// What the shim asks itself besides where streams are files.
