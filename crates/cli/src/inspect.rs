@@ -3,7 +3,7 @@
 
 use crate::exit::{self, Failure};
 use crate::launch::{function_name, launch, open};
-use crate::options::{GrantOptions, LimitOptions};
+use crate::options::{GrantOptions, LimitOptions, file_name};
 use clap::Args;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -38,6 +38,9 @@ pub struct Options {
     grants: GrantOptions,
     #[command(flatten)]
     limits: LimitOptions,
+    /// The program's own name in its arguments, instead of that of its file
+    #[arg(long, value_name = "NAME")]
+    argv0: Option<String>,
     /// A .wasm or .wat file, or a component
     #[arg(value_name = "PROGRAM")]
     program: PathBuf,
@@ -104,7 +107,7 @@ struct Observed {
 }
 
 fn observe(options: &Options, program: &Program, cache: Option<&Cache>) -> Result<Observed, Failure> {
-    let name = options.program.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+    let name = options.argv0.clone().unwrap_or_else(|| file_name(&options.program));
     let args = std::iter::once(name).chain(options.args.iter().cloned()).collect();
     let (grants, saves) = options.grants.collect(args)?;
     let limits = options.limits.collect();

@@ -3,12 +3,53 @@
 
 use crate::exit::Failure;
 use clap::Args;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use weir_engine::Save;
 use weir_types::grants::{Clock, Grants, Net, Place, Random, Source, Tier};
 use weir_types::limits::Limits;
 use weir_types::units::{parse_duration, parse_size};
+
+/// A program and what follows it. All of that is the program's own, be it `--help`; one leading `--` is not passed on.
+#[derive(Args, Debug)]
+pub struct CommandLine {
+    /// The program's own name in its arguments, instead of that of its file
+    #[arg(long, value_name = "NAME")]
+    argv0: Option<String>,
+    /// A .wasm or .wat file, a component, or (to run) a program in a registry: REGISTRY/NAME:TAG. What follows are the
+    /// program's own arguments
+    // Program and arguments are one list for the parser: after the first value of such a list it takes no options.
+    #[arg(value_names = ["PROGRAM", "ARGS"], num_args = 1.., required = true, trailing_var_arg = true)]
+    words: Vec<String>,
+}
+
+impl CommandLine {
+    /// The program.
+    pub fn program(&self) -> &Path {
+        Path::new(self.words.first().map_or("", String::as_str))
+    }
+
+    /// The program's own arguments.
+    pub fn args(&self) -> &[String] {
+        match self.words.get(1..).unwrap_or_default() {
+            [separator, args @ ..] if separator == "--" => args,
+            args => args,
+        }
+    }
+
+    /// Its arguments with the name before them, as a program gets them.
+    pub fn argv(&self) -> Vec<String> {
+        let of_file =
+            || self.program().file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+        let name = self.argv0.clone().unwrap_or_else(of_file);
+        std::iter::once(name).chain(self.args().iter().cloned()).collect()
+    }
+}
+
+/// What a program is called by default: its file's name.
+pub fn file_name(program: &Path) -> String {
+    program.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
+}
 
 /// What is handed to the program. Nothing else is there.
 #[derive(Args, Debug, Default)]

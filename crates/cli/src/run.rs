@@ -2,10 +2,9 @@
 
 use crate::exit::{self, Failure};
 use crate::launch::{function_name, launch, open};
-use crate::options::{GrantOptions, LimitOptions};
+use crate::options::{CommandLine, GrantOptions, LimitOptions};
 use crate::pull::{RegistryOptions, program_file};
 use clap::Args;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use weir_engine::{Cache, Outcome, Run, Stats};
 
@@ -31,12 +30,8 @@ pub struct Options {
     /// Print to stderr what the run cost: times, calls by name, bytes, memory
     #[arg(long)]
     stats: bool,
-    /// A .wasm or .wat file, a component, or a program in a registry: REGISTRY/NAME:TAG
-    #[arg(value_name = "PROGRAM")]
-    program: PathBuf,
-    /// The program's own arguments
-    #[arg(value_name = "ARGS", trailing_var_arg = true, allow_hyphen_values = true)]
-    args: Vec<String>,
+    #[command(flatten)]
+    command: CommandLine,
 }
 
 /// Runs the subcommand.
@@ -44,12 +39,10 @@ pub struct Options {
 /// # Errors
 /// Whatever keeps the program from starting or ending by itself.
 pub fn run(options: &Options) -> Result<ExitCode, Failure> {
-    let name = options.program.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-    let args = std::iter::once(name).chain(options.args.iter().cloned()).collect();
-    let (grants, saves) = options.grants.collect(args)?;
+    let (grants, saves) = options.grants.collect(options.command.argv())?;
     let limits = options.limits.collect();
     let cache = Cache::of_user();
-    let file = program_file(&options.program, &options.registry)?;
+    let file = program_file(options.command.program(), &options.registry)?;
     let program = open(&file, cache.as_ref())?;
     crate::inspect::check_tier(&program, options.grants.tier)?;
     let run = Run {

@@ -2,7 +2,7 @@
 
 use crate::exit::{self, Failure};
 use crate::launch::{launch, open};
-use crate::options::{GrantOptions, LimitOptions};
+use crate::options::{CommandLine, GrantOptions, LimitOptions};
 use crate::pack::write_aside;
 use clap::Args;
 use serde::{Deserialize, Serialize};
@@ -33,12 +33,8 @@ pub struct Options {
     /// Add to the runs that are in the trace already
     #[arg(long)]
     merge: bool,
-    /// A .wasm or .wat file, or a component
-    #[arg(value_name = "PROGRAM")]
-    program: PathBuf,
-    /// The program's own arguments
-    #[arg(value_name = "ARGS", last = true)]
-    args: Vec<String>,
+    #[command(flatten)]
+    command: CommandLine,
 }
 
 /// Runs the subcommand.
@@ -50,12 +46,10 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
         true => read(&options.output)?,
         false => wire::Trace::default(),
     };
-    let name = options.program.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-    let args = std::iter::once(name).chain(options.args.iter().cloned()).collect();
-    let (grants, saves) = options.grants.collect(args)?;
+    let (grants, saves) = options.grants.collect(options.command.argv())?;
     let limits = options.limits.collect();
     let cache = Cache::of_user();
-    let program = open(&options.program, cache.as_ref())?;
+    let program = open(options.command.program(), cache.as_ref())?;
     let run =
         Run { grants: &grants, limits: &limits, saves: &saves, trace: true, discard_output: false, carried: None };
     let outcome = launch(&program, &run, cache.as_ref())?;
