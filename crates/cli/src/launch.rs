@@ -4,7 +4,9 @@
 use crate::exit::Failure;
 use crate::notice::while_compiling;
 use std::path::Path;
-use weir_engine::{Cache, ComponentProgram, CoreProgram, Error, Format, Function, Kind, Outcome, Program, Run};
+use weir_engine::{
+    Cache, ComponentProgram, CoreProgram, Error, Format, Function, Kind, Outcome, Program, Run, check_module,
+};
 use weir_link::p1::P1_FUNCTIONS;
 use weir_link::{Exit, LinkOptions};
 use weir_types::grants::{Grants, Source};
@@ -37,6 +39,7 @@ pub fn launch(program: &Program, run: &Run<'_>, cache: Option<&Cache>) -> Result
         (Format::Module, _) => {
             let options = link_options(run.grants, run.trace);
             let link = |bytes: &[u8]| {
+                check_module(bytes, run.grants.unknown_imports)?;
                 let linked = weir_link::link(bytes, &options).map_err(|error| failed(program, &error))?;
                 Ok(linked.bytes)
             };

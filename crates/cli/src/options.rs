@@ -6,7 +6,7 @@ use clap::Args;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use weir_engine::Save;
-use weir_types::grants::{Clock, Grants, Net, Place, Random, Source, Tier};
+use weir_types::grants::{Clock, Grants, Net, Place, Random, Source, Tier, UnknownImports};
 use weir_types::limits::Limits;
 use weir_types::units::{parse_duration, parse_size};
 
@@ -85,6 +85,9 @@ pub struct GrantOptions {
     /// Randomness: the host's, or a reproducible sequence
     #[arg(long, value_name = "real|seed:N", value_parser = random, default_value = "real", hide_default_value = true)]
     random: Random,
+    /// Imports that nobody grants: the program is refused, or they trap when they are called
+    #[arg(long, value_name = "refuse|trap", value_parser = unknown_imports, default_value = "refuse", hide_default_value = true)]
+    unknown_imports: UnknownImports,
     /// Fail at once if the program or the grants need more than this tier
     #[arg(long, value_name = "pure|virtual|host", value_parser = tier)]
     pub tier: Option<Tier>,
@@ -136,6 +139,7 @@ impl GrantOptions {
             net: self.net.clone(),
             clock: self.clock,
             random: self.random,
+            unknown_imports: self.unknown_imports,
         };
         self.check_tier(&grants)?;
         let saves = self.save.iter().map(|(guest, host)| Save { guest: guest.clone(), host: PathBuf::from(host) });
@@ -248,6 +252,14 @@ fn random(text: &str) -> Result<Random, String> {
     }
     let seed = text.strip_prefix("seed:").and_then(|seed| seed.parse().ok());
     seed.map(Random::Seed).ok_or_else(|| "write `real` or `seed:` and a number, for example seed:42".into())
+}
+
+fn unknown_imports(text: &str) -> Result<UnknownImports, String> {
+    match text {
+        "refuse" => Ok(UnknownImports::Refuse),
+        "trap" => Ok(UnknownImports::Trap),
+        _ => Err("write `refuse` or `trap`".into()),
+    }
 }
 
 fn tier(text: &str) -> Result<Tier, String> {

@@ -303,7 +303,7 @@ pub(crate) fn is_made_by_the_kernel(path: &Path) -> bool {
     const CGROUP2: i64 = 0x6367_7270;
     const DEBUG: i64 = 0x6462_6720;
     const TRACE: i64 = 0x7472_6163;
-    rustix::fs::statfs(path).is_ok_and(|system| [PROC, SYS, CGROUP2, DEBUG, TRACE].contains(&(system.f_type as i64)))
+    rustix::fs::statfs(path).is_ok_and(|system| [PROC, SYS, CGROUP2, DEBUG, TRACE].contains(&system.f_type))
 }
 
 /// The timestamps of something of the host.

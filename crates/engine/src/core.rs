@@ -10,6 +10,7 @@ use crate::clock::{Clock, Random};
 use crate::deadline::{Deadline, Watchdog};
 use crate::error::{Error, Kind, Stop};
 use crate::host_dirs;
+use crate::imports::not_granted;
 use crate::limiter::Limiter;
 use crate::p1;
 use crate::p1::stdio::Streams;
@@ -23,11 +24,12 @@ use crate::uses::Uses;
 use std::path::PathBuf;
 use std::time::Instant;
 use wasmtime::{
-    Config, Engine, Extern, Func, Instance, Module, OptLevel, Store, Trap, TypedFunc, Val, ValType, WasmBacktrace,
+    Config, Engine, Extern, Func, FuncType, Instance, Module, OptLevel, Store, Trap, TypedFunc, Val, ValType,
+    WasmBacktrace,
 };
 use weir_types::Digest;
 use weir_types::entry::{self, ModuleEntry, NoEntry};
-use weir_types::grants::Grants;
+use weir_types::grants::{Grants, UnknownImports};
 use weir_types::limits::Limits;
 
 /// Bytes of stack beyond the program's own that the host needs for its calls.
@@ -190,7 +192,7 @@ impl CoreProgram {
                     "the program ended in its start function, before its files could be reached: nothing was saved";
                 return Err(Error::new(Kind::Save, what));
             }
-            Begun::Ended(outcome) => return Ok(outcome),
+            Begun::Ended(outcome) => return Ok(*outcome),
         };
         let entry = live.entry(&self.module)?;
         let started = Instant::now();
@@ -222,8 +224,8 @@ impl CoreProgram {
     pub fn instantiate(&self, run: &Run<'_>) -> Result<Live, Error> {
         match self.begin(run)? {
             Begun::Live(live) => Ok(*live),
-            Begun::Ended(Outcome { exit_code, .. }) => {
-                let what = format!("the program exited with code {exit_code} while it was being set up");
+            Begun::Ended(outcome) => {
+                let what = format!("the program exited with code {} while it was being set up", outcome.exit_code);
                 Err(Error::new(Kind::Program, what))
             }
         }
@@ -234,7 +236,7 @@ impl CoreProgram {
         let places = Places::plan(run)?;
         let mut store = self.store(run, places)?;
         let started = Instant::now();
-        let imports = self.imports(&mut store)?;
+        let imports = self.imports(&mut store, run.grants.unknown_imports)?;
         let deadline = store.data().deadline;
         let watchdog = deadline.watch(&mut store)?;
         let mut stats = self.stats.clone();
@@ -245,7 +247,7 @@ impl CoreProgram {
                     return Err(refused_or(&store, error));
                 };
                 stats.run_time = started.elapsed();
-                return Ok(Begun::Ended(finish(store, stats, *exit_code, run.limits)));
+                return Ok(Begun::Ended(Box::new(finish(store, stats, *exit_code, run.limits))));
             }
         };
         let memory = instance.get_memory(&mut store, "memory");
@@ -283,7 +285,7 @@ impl CoreProgram {
         Ok(store)
     }
 
-    fn imports(&self, store: &mut Store<RunState>) -> Result<Vec<Extern>, Error> {
+    fn imports(&self, store: &mut Store<RunState>, unknown: UnknownImports) -> Result<Vec<Extern>, Error> {
         let host_dirs = host_dirs::functions(store)?;
         let mut imports = Vec::new();
         for import in self.module.imports() {
@@ -294,7 +296,11 @@ impl CoreProgram {
                 "weir_hostdir" => host_dirs.as_ref().and_then(|functions| functions.get(store, import.name())),
                 _ => None,
             };
-            let function = function.ok_or_else(|| not_granted(&import))?;
+            let function = match (function, import.ty().func()) {
+                (Some(function), _) => function,
+                (None, Some(ty)) if unknown == UnknownImports::Trap => trapping(store, ty.clone(), &import),
+                _ => return Err(not_granted(import.module(), import.name())),
+            };
             let given = function.ty(&*store);
             if !import.ty().func().is_some_and(|wanted| given.matches(wanted)) {
                 let what = format!(
@@ -314,7 +320,7 @@ impl CoreProgram {
 /// What making an instance came to: its start function may have ended the program.
 enum Begun {
     Live(Box<Live>),
-    Ended(Outcome),
+    Ended(Box<Outcome>),
 }
 
 /// An instance of a core program.
@@ -476,15 +482,10 @@ fn nul_terminated(strings: impl Iterator<Item = String>) -> Result<Vec<Vec<u8>>,
         .collect()
 }
 
-fn not_granted(import: &wasmtime::ImportType<'_>) -> Error {
-    let (module, name) = (import.module(), import.name());
-    let why = match module {
-        "wasi_snapshot_preview1" | "wasi_unstable" => "WASI 0.1 has no such function",
-        "wasi" => "threads (wasi-threads) are not supported",
-        "env" => "an embedder's own function; a program for weir imports WASI alone",
-        _ => "weir grants WASI alone",
-    };
-    Error::new(Kind::Import, format!("the program imports `{module}::{name}`, which nobody grants: {why}"))
+/// A function that nobody grants, for a program that may never call it.
+fn trapping(store: &mut Store<RunState>, ty: FuncType, import: &wasmtime::ImportType<'_>) -> Func {
+    let name = format!("`{}::{}`", import.module().escape_debug(), import.name().escape_debug());
+    Func::new(store, ty, move |_, _, _| Err(wasmtime::Error::msg(format!("it called {name}, which nobody grants"))))
 }
 
 /// Why no instance could be made: usually because the module asks for more than it may have.

@@ -109,7 +109,7 @@ fn child() {
     };
     let clock = variable("WEIR_TEST_CLOCK").map_or(Clock::Real, |time| Clock::Fixed(time.parse().unwrap()));
     let random = variable("WEIR_TEST_SEED").map_or(Random::Real, |seed| Random::Seed(seed.parse().unwrap()));
-    let grants = Grants { args, env: vec![("A".into(), "b".into())], places, net, clock, random };
+    let grants = Grants { args, env: vec![("A".into(), "b".into())], places, net, clock, random, ..Grants::default() };
     let limits = Limits {
         output_max: variable("WEIR_TEST_OUTPUT_MAX").map(|max| max.parse().unwrap()),
         time_max: variable("WEIR_TEST_TIME_MAX_MS").map(|time| Duration::from_millis(time.parse().unwrap())),

@@ -39,6 +39,18 @@ pub struct Grants {
     pub clock: Clock,
     /// Where randomness comes from.
     pub random: Random,
+    /// What becomes of imports that nobody grants.
+    pub unknown_imports: UnknownImports,
+}
+
+/// What becomes of imports that nobody grants.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum UnknownImports {
+    /// The program is refused before it is linked or compiled.
+    #[default]
+    Refuse,
+    /// Functions trap by name when they are called: many programs import a callback that most runs never need.
+    Trap,
 }
 
 /// One place in the file tree and where its bytes come from.

@@ -16,6 +16,7 @@ use wasmtime::component::{Component, HasData, Linker, ResourceTable};
 use wasmtime_wasi::cli::{WasiCli, WasiCliView as _};
 use wasmtime_wasi::sockets::{WasiSockets, WasiSocketsView as _};
 use wasmtime_wasi_io::bindings::wasi::io;
+use weir_types::grants::UnknownImports;
 
 /// The packages of WASI that are served.
 const PACKAGES: &[&str] =
@@ -53,10 +54,15 @@ impl Wanted {
 }
 
 /// Everything that `component` may import.
-pub(super) fn linker(engine: &Engine, component: &Component) -> Result<Linker<State>, Error> {
+pub(super) fn linker(engine: &Engine, component: &Component, unknown: UnknownImports) -> Result<Linker<State>, Error> {
     let wanted = Wanted::by(component, engine);
     let mut linker = Linker::new(engine);
     add(&mut linker, &wanted).map_err(|error| Error::caused(Kind::Internal, "cannot set up WASI", error))?;
+    if unknown == UnknownImports::Trap {
+        linker.define_unknown_imports_as_traps(component).map_err(|error| {
+            Error::caused(Kind::Import, "an import that nobody grants cannot be made to trap", error)
+        })?;
+    }
     Ok(linker)
 }
 

@@ -163,7 +163,7 @@ impl ComponentProgram {
         let places = Places::plan(run)?;
         let started = Instant::now();
         let series = Command::series(&self.component, &self.engine)?;
-        let linker = link::linker(&self.engine, &self.component)?;
+        let linker = link::linker(&self.engine, &self.component, run.grants.unknown_imports)?;
         let pre = linker
             .instantiate_pre(&self.component)
             .map_err(|error| link::explain(&self.component, &self.engine, &error))?;

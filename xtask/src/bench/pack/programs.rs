@@ -96,7 +96,7 @@ impl Packed {
     pub fn trace(&self, bench: &Bench<'_>, out: &Path) -> Option<Command> {
         let run = self.run.as_ref()?;
         let mut command = bench.runtimes.weir_command("trace");
-        command.arg(self.program(bench.root)).args(self.options());
+        command.args(self.options());
         command.arg("--mount").arg(pair(self.guest, &self.files(bench.root)));
         if let Some(inputs) = run.inputs {
             command.arg("--mount").arg(pair("/w", &bench.root.join("benches/programs").join(inputs)));
@@ -104,7 +104,7 @@ impl Packed {
         run.scratch.iter().for_each(|guest| {
             command.arg("--scratch").arg(guest);
         });
-        command.arg("-o").arg(out).arg("--").args(run.args);
+        command.arg("-o").arg(out).arg(self.program(bench.root)).arg("--").args(run.args);
         Some(command)
     }
 }
