@@ -218,10 +218,10 @@ fn print_stats(times: &mut [Duration]) {
     let all: Duration = times.iter().sum();
     times.sort();
     let at = |part: f64| times[((times.len() - 1) as f64 * part) as usize].as_secs_f64() * 1e6;
-    eprintln!("calls       {:>12}", times.len());
-    eprintln!("per second  {:>12.1}", times.len() as f64 / all.as_secs_f64());
+    note!("calls       {:>12}", times.len());
+    note!("per second  {:>12.1}", times.len() as f64 / all.as_secs_f64());
     for (name, part) in [("p50", 0.5), ("p99", 0.99), ("longest", 1.0)] {
-        eprintln!("{name:<12}{:>12.2} us", at(part));
+        note!("{name:<12}{:>12.2} us", at(part));
     }
 }
 
@@ -233,7 +233,7 @@ fn finish(options: &Options, name: &str, result: Option<Val>, outputs: Outputs<'
         _ if outputs.gone.load(Ordering::Relaxed) => return Ok(exit::BROKEN_PIPE.into()),
         Some(Val::Result(Err(failure))) => {
             let failure = failure.as_deref();
-            eprintln!("weir: {name} failed: {}", failure.map_or_else(String::new, describe));
+            note!("weir: {name} failed: {}", failure.map_or_else(String::new, describe));
             return Ok(ExitCode::FAILURE);
         }
         Some(Val::Result(Ok(value))) => value.map(|value| *value),

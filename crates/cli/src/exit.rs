@@ -88,7 +88,7 @@ impl Failure {
     /// Prints what went wrong and gives the exit code.
     pub fn report(&self) -> ExitCode {
         if self.code != BROKEN_PIPE {
-            eprintln!("weir: {}", self.message);
+            note!("weir: {}", self.message);
         }
         self.code.into()
     }

@@ -7,7 +7,6 @@ use crate::options::{GrantOptions, LimitOptions, file_name};
 use clap::Args;
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use weir_engine::{Cache, Program, Run, Trace};
@@ -69,10 +68,8 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     } else {
         text(&report)
     };
-    match std::io::stdout().write_all(text.as_bytes()) {
-        Ok(()) => Ok(ExitCode::SUCCESS),
-        Err(_) => Ok(exit::BROKEN_PIPE.into()),
-    }
+    crate::out::report(format_args!("{text}"));
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Refuses a program that needs more than `tier`.
@@ -114,7 +111,7 @@ fn observe(options: &Options, program: &Program, cache: Option<&Cache>) -> Resul
     let run = Run { grants: &grants, limits: &limits, saves: &saves, trace: true, discard_output: true, carried: None };
     let outcome = launch(program, &run, cache)?;
     for warning in &outcome.stats.warnings {
-        eprintln!("weir: warning: {warning}");
+        note!("weir: warning: {warning}");
     }
     Ok(Observed { exit_code: outcome.exit_code, trace: outcome.trace, args: options.args.clone() })
 }

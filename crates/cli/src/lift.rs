@@ -81,34 +81,34 @@ fn draft_binding(options: &Options, trace: &Path) -> Result<ExitCode, Failure> {
     let (read, written) = trace.files();
     let program = options.binding.to_string_lossy();
     write_aside(&options.output, draft(&program, &read, &written).as_bytes())?;
-    println!("{}: {} files are parameters, {} are results", options.output.display(), read.len(), written.len());
+    say!("{}: {} files are parameters, {} are results", options.output.display(), read.len(), written.len());
     Ok(ExitCode::SUCCESS)
 }
 
 fn print_report(options: &Options, report: &LiftReport) {
-    println!("{}", options.output.display());
+    say!("{}", options.output.display());
     match report.function.as_str() {
-        "" => println!("  library   with functions of its own"),
-        function => println!("  function  {function}"),
+        "" => say!("  library   with functions of its own"),
+        function => say!("  function  {function}"),
     }
-    println!("  program   {:>12} bytes", report.program_bytes);
-    println!("  component {:>12} bytes", report.lifted_bytes);
+    say!("  program   {:>12} bytes", report.program_bytes);
+    say!("  component {:>12} bytes", report.lifted_bytes);
     match report.imports.as_slice() {
-        [] => println!("  imports   nothing: the function is pure"),
-        imports => println!("  imports   {}", imports.join(", ")),
+        [] => say!("  imports   nothing: the function is pure"),
+        imports => say!("  imports   {}", imports.join(", ")),
     }
     for (path, held) in &report.streams {
         let how =
             if *held { "is held in memory if the program moves in it or asks for its size" } else { "is never held" };
-        println!("  stream    {path} {how}");
+        say!("  stream    {path} {how}");
     }
     if !report.denied.is_empty() {
-        println!("  denied    {}: a call of it traps", report.denied.join(", "));
+        say!("  denied    {}: a call of it traps", report.denied.join(", "));
     }
     if let Some(why) = &report.once {
-        println!("  an instance serves one call, as the program cannot be put back: {why}");
+        say!("  an instance serves one call, as the program cannot be put back: {why}");
     }
     if report.catches_all {
-        println!("  the program catches every exception somewhere: its own exit may end there");
+        say!("  the program catches every exception somewhere: its own exit may end there");
     }
 }

@@ -1,5 +1,11 @@
 //! The command `weir`: one file per subcommand, each options and a call into a library.
 
+// They panic where stdout or stderr cannot be written to: `say!` and `note!` do not.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
+#[macro_use]
+mod out;
+
 mod call;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))]
 mod copy;
@@ -52,12 +58,15 @@ fn main() -> ExitCode {
         Ok(weir) => weir,
         Err(error) => {
             let help = !error.use_stderr();
-            // A reader that closed the pipe has read enough.
-            let _ = error.print();
-            return if help { ExitCode::SUCCESS } else { exit::USAGE.into() };
+            let printed = error.print();
+            if !help {
+                return exit::USAGE.into();
+            }
+            out::took(printed);
+            return out::trouble().unwrap_or(ExitCode::SUCCESS);
         }
     };
-    match weir.command {
+    let ended = match weir.command {
         Command::Run(options) => run::run(&options),
         Command::Inspect(options) => inspect::run(&options),
         Command::Trace(options) => trace::run(&options),
@@ -70,5 +79,6 @@ fn main() -> ExitCode {
         Command::Pull(options) => pull::run(&options),
         Command::Store(options) => store::run(&options),
     }
-    .unwrap_or_else(|failure| failure.report())
+    .unwrap_or_else(|failure| failure.report());
+    out::trouble().unwrap_or(ended)
 }

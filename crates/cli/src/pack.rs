@@ -210,18 +210,18 @@ fn unwritable(path: &Path, error: &std::io::Error) -> Failure {
 
 fn print_report(output: &Path, report: &PackReport) {
     let PackReport { files, file_bytes, program_bytes, pack_bytes, segment_bytes, .. } = report;
-    println!("{}", output.display());
-    println!("  program   {program_bytes:>12} bytes");
-    println!("  files     {file_bytes:>12} bytes in {files} files");
-    println!("  carried   {segment_bytes:>12} bytes");
-    println!("  pack      {pack_bytes:>12} bytes");
+    say!("{}", output.display());
+    say!("  program   {program_bytes:>12} bytes");
+    say!("  files     {file_bytes:>12} bytes in {files} files");
+    say!("  carried   {segment_bytes:>12} bytes");
+    say!("  pack      {pack_bytes:>12} bytes");
     if report.duplicates > 0 {
-        println!("  {} files have the bytes of another one and are stored once", report.duplicates);
+        say!("  {} files have the bytes of another one and are stored once", report.duplicates);
     }
     if report.pruned > 0 {
-        println!("  {} files were pruned, {} bytes", report.pruned, report.pruned_bytes);
+        say!("  {} files were pruned, {} bytes", report.pruned, report.pruned_bytes);
     }
     if report.referenced > 0 {
-        println!("  {} files are there by reference: the pack needs the store or a registry", report.referenced);
+        say!("  {} files are there by reference: the pack needs the store or a registry", report.referenced);
     }
 }

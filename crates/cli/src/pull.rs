@@ -60,15 +60,15 @@ impl RegistryOptions {
 pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     let store = Store::of_user().map_err(|error| failure(&error))?;
     let pulled = pull(&store, &options.reference, &options.registry.collect()).map_err(|error| failure(&error))?;
-    println!("{}", options.reference);
-    println!("  digest        sha256:{}", pulled.manifest);
-    println!("  came          {:>12} bytes", pulled.fetched_bytes);
-    println!("  there already {:>12} bytes", pulled.reused_bytes);
+    say!("{}", options.reference);
+    say!("  digest        sha256:{}", pulled.manifest);
+    say!("  came          {:>12} bytes", pulled.fetched_bytes);
+    say!("  there already {:>12} bytes", pulled.reused_bytes);
     match &options.output {
-        None => println!("  program       {}", pulled.program.display()),
+        None => say!("  program       {}", pulled.program.display()),
         Some(output) => {
             write_out(&store, &pulled.program, output)?;
-            println!("  program       {}", output.display());
+            say!("  program       {}", output.display());
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -98,7 +98,7 @@ pub fn program_file(named: &Path, registry: &RegistryOptions) -> Result<PathBuf,
     let resolved = resolve(&store, &reference, &registry.collect()).map_err(|error| failure(&error))?;
     // A tag may have moved on. That is for people; in a script the line would be among the program's own.
     if !resolved.refreshed && reference.digest().is_none() && std::io::stderr().is_terminal() {
-        eprintln!("weir: {reference} is sha256:{}, as it was pulled; weir pull asks again", resolved.manifest);
+        note!("weir: {reference} is sha256:{}, as it was pulled; weir pull asks again", resolved.manifest);
     }
     Ok(resolved.program)
 }

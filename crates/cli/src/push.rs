@@ -45,13 +45,10 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     let pushing = weir_store::Program { path: options.pack.clone(), component };
     let pushed = push(&store, &pushing, &blobs, &options.reference, &options.registry.collect());
     let pushed = pushed.map_err(|error| failure(&error))?;
-    println!("{}", options.reference);
-    println!("  digest        sha256:{}", pushed.manifest);
-    println!(
-        "  sent          {:>12} bytes, {} of {} layers",
-        pushed.uploaded_bytes, pushed.uploaded_layers, pushed.layers
-    );
-    println!("  there already {:>12} bytes", pushed.skipped_bytes);
+    say!("{}", options.reference);
+    say!("  digest        sha256:{}", pushed.manifest);
+    say!("  sent          {:>12} bytes, {} of {} layers", pushed.uploaded_bytes, pushed.uploaded_layers, pushed.layers);
+    say!("  there already {:>12} bytes", pushed.skipped_bytes);
     Ok(ExitCode::SUCCESS)
 }
 

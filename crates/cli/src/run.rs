@@ -55,10 +55,10 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     };
     let outcome = launch(&program, &run, cache.as_ref())?;
     for warning in &outcome.stats.warnings {
-        eprintln!("weir: warning: {warning}");
+        note!("weir: warning: {warning}");
     }
     if outcome.exit_code != 0 && !saves.is_empty() {
-        eprintln!("weir: nothing was saved: the program ended with exit code {}", outcome.exit_code);
+        note!("weir: nothing was saved: the program ended with exit code {}", outcome.exit_code);
     }
     if options.stats {
         print_stats(&outcome);
@@ -78,25 +78,25 @@ pub fn exit_code(code: u32) -> ExitCode {
 fn print_stats(outcome: &Outcome) {
     let Stats { load_time, link_time, compile_time, cache_hit, instantiate_time, run_time, .. } = outcome.stats;
     let ms = |time: std::time::Duration| format!("{:10.3} ms", time.as_secs_f64() * 1e3);
-    eprintln!("load        {}{}", ms(load_time), if cache_hit { "  (compiled code from the cache)" } else { "" });
+    note!("load        {}{}", ms(load_time), if cache_hit { "  (compiled code from the cache)" } else { "" });
     if !cache_hit {
-        eprintln!("link        {}", ms(link_time));
-        eprintln!("compile     {}", ms(compile_time));
+        note!("link        {}", ms(link_time));
+        note!("compile     {}", ms(compile_time));
     }
-    eprintln!("instantiate {}", ms(instantiate_time));
-    eprintln!("run         {}", ms(run_time));
+    note!("instantiate {}", ms(instantiate_time));
+    note!("run         {}", ms(run_time));
     let stats = &outcome.stats;
-    eprintln!("memory peak {:10} bytes", stats.memory_peak);
-    eprintln!("streams in  {:10} bytes", stats.stream_bytes_in);
-    eprintln!("streams out {:10} bytes", stats.stream_bytes_out);
-    eprintln!("mounts read {:10} bytes", stats.mount_bytes_read);
+    note!("memory peak {:10} bytes", stats.memory_peak);
+    note!("streams in  {:10} bytes", stats.stream_bytes_in);
+    note!("streams out {:10} bytes", stats.stream_bytes_out);
+    note!("mounts read {:10} bytes", stats.mount_bytes_read);
     if let Some(fuel) = stats.fuel_used {
-        eprintln!("fuel        {fuel:10}");
+        note!("fuel        {fuel:10}");
     }
     let Some(trace) = &outcome.trace else { return };
     for (function, calls) in &trace.calls {
         let name = function_name(*function);
         let failed = if calls.failed == 0 { String::new() } else { format!("  ({} failed)", calls.failed) };
-        eprintln!("{name:<24} {:10} calls{failed}", calls.count);
+        note!("{name:<24} {:10} calls{failed}", calls.count);
     }
 }

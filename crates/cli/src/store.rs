@@ -3,7 +3,6 @@
 use crate::exit::{self, Failure};
 use crate::pull::failure;
 use clap::{Args, Subcommand};
-use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 use weir_store::{Collect, Store};
@@ -71,10 +70,8 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
             if gc.json { json(&taken)? } else { taken.text() }
         }
     };
-    match std::io::stdout().write_all(text.as_bytes()) {
-        Ok(()) => Ok(ExitCode::SUCCESS),
-        Err(_) => Ok(exit::BROKEN_PIPE.into()),
-    }
+    crate::out::report(format_args!("{text}"));
+    Ok(ExitCode::SUCCESS)
 }
 
 fn json(value: &impl serde::Serialize) -> Result<String, Failure> {

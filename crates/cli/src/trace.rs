@@ -54,16 +54,16 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
         Run { grants: &grants, limits: &limits, saves: &saves, trace: true, discard_output: false, carried: None };
     let outcome = launch(&program, &run, cache.as_ref())?;
     for warning in &outcome.stats.warnings {
-        eprintln!("weir: warning: {warning}");
+        note!("weir: warning: {warning}");
     }
     let uses = outcome.trace.map(|trace| trace.uses).unwrap_or_default();
     if uses.dropped > 0 {
-        eprintln!("weir: warning: the run touched more paths than a trace holds: {} calls are not in it", uses.dropped);
+        note!("weir: warning: the run touched more paths than a trace holds: {} calls are not in it", uses.dropped);
     }
     trace.add(&uses.paths);
     let json = serde_json::to_vec_pretty(&trace).map_err(Failure::program)?;
     write_aside(&options.output, &json)?;
-    eprintln!("weir: {}: {}", options.output.display(), trace.summary());
+    note!("weir: {}: {}", options.output.display(), trace.summary());
     Ok(crate::run::exit_code(outcome.exit_code))
 }
 

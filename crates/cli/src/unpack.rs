@@ -4,7 +4,6 @@ use crate::exit::{self, Failure};
 use crate::launch::open;
 use clap::Args;
 use serde::Serialize;
-use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use weir_engine::Cache;
@@ -87,10 +86,10 @@ fn write_out(
     };
     write_tree(output, &tree, &mut read).map_err(Failure::save)?;
     if entries.len() < all {
-        eprintln!("weir: warning: {} files were pruned from the pack and are not there", all - entries.len());
+        note!("weir: warning: {} files were pruned from the pack and are not there", all - entries.len());
     }
     let files = entries.iter().filter(|entry| matches!(entry.node, PackedNode::File { .. })).count();
-    println!("{}: program.wasm and {files} files", output.display());
+    say!("{}: program.wasm and {files} files", output.display());
     Ok(ExitCode::SUCCESS)
 }
 
@@ -165,10 +164,8 @@ fn list(pack: &Pack<'_>, entries: &[PackedEntry], json: bool) -> Result<ExitCode
     } else {
         lines.iter().map(text_line).collect()
     };
-    match std::io::stdout().write_all(text.as_bytes()) {
-        Ok(()) => Ok(ExitCode::SUCCESS),
-        Err(_) => Ok(exit::BROKEN_PIPE.into()),
-    }
+    crate::out::report(format_args!("{text}"));
+    Ok(ExitCode::SUCCESS)
 }
 
 fn text_line(line: &Line<'_>) -> String {

@@ -24,6 +24,6 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     let program = open(&options.program, Cache::of_user().as_ref())?;
     let text = weir_link::lift::wit(program.bytes()?)
         .map_err(|error| Failure::program(format!("{}: {error}", options.program.display())))?;
-    println!("{}", text.trim_end());
+    say!("{}", text.trim_end());
     Ok(ExitCode::SUCCESS)
 }

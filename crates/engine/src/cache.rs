@@ -37,7 +37,10 @@ impl Cache {
         }
         let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         let folder = variable("WEIR_CACHE_DIR")
-            .or_else(|| variable("XDG_CACHE_HOME").map(|folder| folder.join("weir")))
+            // A relative one is to be ignored, as the XDG base directory specification says.
+            .or_else(|| {
+                variable("XDG_CACHE_HOME").filter(|folder| folder.is_absolute()).map(|folder| folder.join("weir"))
+            })
             .or_else(|| variable("HOME").map(|folder| folder.join(".cache/weir")))?;
         Self::at(&folder.join("compiled"))
     }

@@ -46,7 +46,10 @@ impl Store {
     pub fn of_user() -> Result<Self> {
         let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         let folder = variable("WEIR_STORE_DIR")
-            .or_else(|| variable("XDG_DATA_HOME").map(|folder| folder.join("weir")))
+            // A relative one is to be ignored, as the XDG base directory specification says.
+            .or_else(|| {
+                variable("XDG_DATA_HOME").filter(|folder| folder.is_absolute()).map(|folder| folder.join("weir"))
+            })
             .or_else(|| variable("HOME").map(|folder| folder.join(".local/share/weir")));
         let message = "there is no place for the store: set WEIR_STORE_DIR to a folder of yours (or HOME)";
         Self::at(&folder.ok_or_else(|| Error::new(Kind::Store, message))?)
