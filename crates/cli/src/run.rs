@@ -5,6 +5,7 @@ use crate::launch::{function_name, launch, open};
 use crate::options::{CommandLine, GrantOptions, LimitOptions};
 use crate::pull::{RegistryOptions, program_file};
 use clap::Args;
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 use weir_engine::{Cache, Outcome, Run, Stats};
 
@@ -57,6 +58,12 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     for warning in &outcome.stats.warnings {
         note!("weir: warning: {warning}");
     }
+    if outcome.exit_code != 0
+        && std::io::stderr().is_terminal()
+        && let Some(hint) = hint(&outcome.stats.looked_for)
+    {
+        let _ = writeln!(std::io::stderr(), "weir: {hint}");
+    }
     if outcome.exit_code != 0 && !saves.is_empty() {
         note!("weir: nothing was saved: the program ended with exit code {}", outcome.exit_code);
     }
@@ -64,6 +71,23 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
         print_stats(&outcome);
     }
     Ok(exit_code(outcome.exit_code))
+}
+
+/// What a program that failed may have wanted.
+fn hint(looked_for: &[String]) -> Option<String> {
+    match looked_for {
+        [] => None,
+        [path] => Some(format!(
+            "the program looked for {path:?}, which is not granted: hand it over with --mount, --file or --scratch"
+        )),
+        paths => {
+            let paths: Vec<String> = paths.iter().map(|path| format!("{path:?}")).collect();
+            Some(format!(
+                "the program looked for {}, which are not granted: hand them over with --mount, --file or --scratch",
+                paths.join(", ")
+            ))
+        }
+    }
 }
 
 /// The program's code as the operating system takes it: eight bits, and never 0 for a failure.
@@ -98,5 +122,22 @@ fn print_stats(outcome: &Outcome) {
         let name = function_name(*function);
         let failed = if calls.failed == 0 { String::new() } else { format!("  ({} failed)", calls.failed) };
         note!("{name:<24} {:10} calls{failed}", calls.count);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hint_names_what_was_looked_for_and_escapes_it() {
+        assert_eq!(hint(&[]), None);
+        let one = hint(&["/tmp".into()]).unwrap();
+        assert_eq!(
+            one,
+            "the program looked for \"/tmp\", which is not granted: hand it over with --mount, --file or --scratch"
+        );
+        let two = hint(&["/a".into(), "/b\u{1b}[0m".into()]).unwrap();
+        assert!(two.contains("\"/a\", \"/b\\u{1b}[0m\", which are"), "{two}");
     }
 }

@@ -29,4 +29,7 @@ pub struct Stats {
     pub fuel_used: Option<u64>,
     /// What the user should know though the run went on.
     pub warnings: Vec<String>,
+    /// The first paths that the program looked for outside everything granted, in order. Components only: a
+    /// WASI 0.1 program's own library looks through the directories that it was given, and asks for nothing else.
+    pub looked_for: Vec<String>,
 }

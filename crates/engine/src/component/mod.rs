@@ -195,6 +195,7 @@ impl ComponentProgram {
         (stats.stream_bytes_in, stats.stream_bytes_out) = state.ends.bytes();
         let mut open = state.files.lock();
         let trace = open.trace.take();
+        stats.looked_for = std::mem::take(&mut open.missed);
         let blobs = &mut open.tree.platform_mut().blobs;
         (stats.mount_bytes_read, stats.warnings) = (blobs.bytes_read(), std::mem::take(&mut blobs.warnings));
         drop(open);

@@ -13,6 +13,7 @@ use super::stdio::Ends;
 use crate::blobs::Blobs;
 use crate::places::Places;
 use crate::trace::{Function, Trace};
+use crate::uses::absolute;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use wasmtime::component::{HasData, Resource, ResourceTable};
 use wasmtime_wasi::filesystem::{Descriptor as HostDescriptor, WasiFilesystemCtx, WasiFilesystemCtxView};
@@ -22,6 +23,11 @@ use weir_vfs::{BlobId, Errno, FileType, NodeId, OpenHow, Platform, SetTime, Stat
 /// Bytes moved by one host call at most. A program may ask for more and gets less, so that it cannot
 /// size an allocation of the host. Large enough that the call itself does not show.
 pub(super) const TRANSFER_BYTES_MAX: usize = 256 << 10;
+
+/// Paths outside everything granted that are remembered for the end of a failed run; a few say enough.
+const MISSED_MAX: usize = 3;
+/// Bytes of such a path that are kept.
+const MISSED_BYTES_MAX: usize = 256;
 
 /// What the tree needs from the run.
 pub(crate) struct HostPlatform {
@@ -66,6 +72,25 @@ pub(crate) struct Open {
     nodes: u32,
     /// What was done with paths, if the run is observed.
     pub trace: Option<Trace>,
+    /// The first paths that were looked for outside everything granted.
+    pub missed: Vec<String>,
+    /// The root was granted as a directory, so that nothing is outside.
+    root_is_granted: bool,
+}
+
+impl Open {
+    /// Remembers a path that is not there, if it lies outside everything granted: it is absolute, or seen
+    /// from a root that is there for single files alone.
+    fn miss(&mut self, dir: NodeId, path: &str) {
+        let loose = dir == self.tree.root() && !self.root_is_granted;
+        if self.missed.len() >= MISSED_MAX || path.is_empty() || !(loose || path.starts_with('/')) {
+            return;
+        }
+        let path = absolute("/", path.get(..MISSED_BYTES_MAX).unwrap_or(path));
+        if !self.missed.contains(&path) {
+            self.missed.push(path);
+        }
+    }
 }
 
 /// The file tree of one run, shared by its descriptors and streams.
@@ -79,7 +104,8 @@ impl Files {
         let blobs = Blobs::new(Image::default(), std::mem::take(&mut places.sources), Vec::new());
         let tree = Vfs::boot(HostPlatform { blobs, clock }, &image)?;
         places.image.preopens = image.preopens;
-        Ok(Self(Arc::new(Mutex::new(Open { tree, nodes: 0, trace: None }))))
+        let root_is_granted = image.nodes.iter().any(|node| node.path.is_empty());
+        Ok(Self(Arc::new(Mutex::new(Open { tree, nodes: 0, trace: None, missed: Vec::new(), root_is_granted }))))
     }
 
     /// The tree, for as long as the guard lives. Never held across a wait.
@@ -287,10 +313,15 @@ impl Descriptor {
     /// Does something with a path, and records it if the run is observed.
     fn seen<T>(&self, function: &'static str, path: &str, act: impl FnOnce() -> Result<T, Errno>) -> Result<T, Errno> {
         let result = act();
-        if let Some(trace) = &mut self.node.files.lock().trace {
+        let mut open = self.node.files.lock();
+        if let Some(trace) = &mut open.trace {
             let errno = result.as_ref().err().map_or(0, |errno| errno.number());
             trace.touch(Function::Component(function), path, u32::MAX, errno);
         }
+        if let Err(Errno::Noent | Errno::Perm) = result {
+            open.miss(self.node.id, path);
+        }
+        drop(open);
         result
     }
 
@@ -652,6 +683,16 @@ mod tests {
         // A file of a terabyte of holes is read in bounded pieces.
         file.set_size(1 << 40).unwrap();
         assert_eq!(file.read(8, u64::MAX).unwrap().0.len(), TRANSFER_BYTES_MAX);
+    }
+
+    #[test]
+    fn what_is_looked_for_outside_the_grants_is_remembered() {
+        let files = files();
+        let (root, open) = (files.directory("").unwrap(), files.directory("open").unwrap());
+        for (dir, path) in [(&root, "tmp/x"), (&root, "tmp/x"), (&open, "none"), (&open, "/etc/y"), (&open, "a")] {
+            let _ = dir.stat_at(true, path);
+        }
+        assert_eq!(files.lock().missed, ["/tmp/x", "/etc/y"]);
     }
 
     #[test]
