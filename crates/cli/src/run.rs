@@ -5,7 +5,7 @@ use crate::launch::{function_name, launch, open};
 use crate::options::{CommandLine, GrantOptions, LimitOptions};
 use crate::pull::{RegistryOptions, program_file};
 use clap::Args;
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::process::ExitCode;
 use weir_engine::{Cache, Outcome, Run, Stats};
 
@@ -62,7 +62,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
         && std::io::stderr().is_terminal()
         && let Some(hint) = hint(&outcome.stats.looked_for)
     {
-        let _ = writeln!(std::io::stderr(), "weir: {hint}");
+        note!("weir: {hint}");
     }
     if outcome.exit_code != 0 && !saves.is_empty() {
         note!("weir: nothing was saved: the program ended with exit code {}", outcome.exit_code);
