@@ -19,7 +19,7 @@ pub const IMPORT: u8 = 243;
 pub const TRAP: u8 = 244;
 /// The program met a limit.
 pub const LIMIT: u8 = 245;
-/// Results could not be saved.
+/// Results could not be saved, or a report not printed.
 pub const SAVE: u8 = 246;
 /// The store or a registry failed.
 pub const REGISTRY: u8 = 247;
@@ -38,7 +38,7 @@ Exit codes:
   243  the program imports what nobody grants
   244  the program trapped
   245  the program met a limit
-  246  results could not be saved
+  246  results could not be saved, or a report not printed
   247  the store or a registry failed
   249  weir or the machine failed
   141  the reader of the output has gone (nothing is printed)";
