@@ -50,7 +50,7 @@ pub fn launch(program: &Program, run: &Run<'_>, cache: Option<&Cache>) -> Result
             if manifest.is_some() {
                 packed::refuse_grants(program, run)?;
             }
-            let load = || ComponentProgram::load(program, run.limits, cache);
+            let load = || ComponentProgram::load(program, run.grants.unknown_imports, run.limits, cache);
             Ok(while_compiling(program.path(), load)?.run(run)?)
         }
     }

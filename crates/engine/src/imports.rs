@@ -2,7 +2,10 @@
 //! compile and an instant to be refused. Only the sections before the code are looked at.
 
 use crate::error::{Error, Kind};
-use wasmparser::{MemoryType, Parser, Payload, TypeRef};
+use wasmparser::component_types::ComponentEntityType;
+use wasmparser::types::Types;
+use wasmparser::{MemoryType, Parser, Payload, TypeRef, ValidPayload, Validator, WasmFeatures};
+use weir_types::entry::{self, ComponentEntry, NoEntry};
 use weir_types::grants::UnknownImports;
 
 /// The modules whose functions somebody grants; whether they have each function is for linking to say.
@@ -35,6 +38,94 @@ pub fn check_module(bytes: &[u8], unknown: UnknownImports) -> Result<(), Error> 
         }
     }
     Ok(())
+}
+
+/// The packages of WASI that are served to components.
+const PACKAGES: [&str; 7] =
+    ["wasi:cli", "wasi:clocks", "wasi:filesystem", "wasi:http", "wasi:io", "wasi:random", "wasi:sockets"];
+
+/// Refuses a component that is no command, or imports what nobody grants. Damage is for others to report.
+///
+/// # Errors
+/// [`Kind::Program`] says what it is instead of a command, [`Kind::Import`] names all such imports.
+pub(crate) fn check_component(bytes: &[u8], unknown: UnknownImports) -> Result<(), Error> {
+    let (mut names, mut exports, mut depth) = (Vec::<&str>::new(), Vec::new(), 0u32);
+    // Function bodies are not validated, so this costs little; it is what knows the types.
+    let mut validator = Validator::new_with_features(WasmFeatures::all());
+    for payload in Parser::new(0).parse_all(bytes) {
+        let Ok(payload) = payload else { return Ok(()) };
+        match validator.payload(&payload) {
+            Ok(ValidPayload::End(types)) if depth == 0 => names.retain(|name| has_functions(&types, name)),
+            Ok(_) => {}
+            Err(_) => return Ok(()),
+        }
+        match payload {
+            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
+            Payload::End(_) => depth = depth.saturating_sub(1),
+            Payload::ComponentImportSection(section) if depth == 0 => {
+                let imports = section.into_iter().map_while(Result::ok);
+                names.extend(imports.map(|import| import.name.name).filter(|name| !is_served(name)));
+            }
+            Payload::ComponentExportSection(section) if depth == 0 => {
+                exports.extend(section.into_iter().map_while(Result::ok).map(|export| export.name.name));
+            }
+            _ => {}
+        }
+    }
+    component_entry(&exports)?;
+    if names.is_empty() || unknown == UnknownImports::Trap { Ok(()) } else { Err(not_granted_to_component(&names)) }
+}
+
+/// The entry of a component with these exports.
+///
+/// # Errors
+/// It has none, and what it is instead.
+pub(crate) fn component_entry<'a>(exports: &[&'a str]) -> Result<ComponentEntry<'a>, Error> {
+    entry::of_component(exports.iter().copied()).map_err(|none| {
+        let exports = match none {
+            NoEntry::Library => format!(", its exports are {:?}", &exports[..exports.len().min(8)]),
+            _ => String::new(),
+        };
+        Error::new(Kind::Program, format!("the program has no entry point `wasi:cli/run`: {none}{exports}"))
+    })
+}
+
+/// Whether an import of a component has anything that can be called: types alone need no grant.
+fn has_functions(types: &Types, import: &str) -> bool {
+    let types = types.as_ref();
+    match types.component_item_for_import(import).map(|item| item.ty) {
+        Some(ComponentEntityType::Instance(instance)) => {
+            types[instance].exports.values().any(|item| matches!(item.ty, ComponentEntityType::Func(_)))
+        }
+        Some(ComponentEntityType::Type { .. } | ComponentEntityType::Value(_)) => false,
+        _ => true,
+    }
+}
+
+/// Whether an imported interface belongs to a released version of what is served.
+pub(crate) fn is_served(name: &str) -> bool {
+    let (package, version) = name
+        .split_once('/')
+        .map_or((name, ""), |(package, rest)| (package, rest.split_once('@').map_or("", |(_, version)| version)));
+    let stable = (version.starts_with("0.2.") || version.starts_with("0.3.")) && !version.contains('-');
+    PACKAGES.contains(&package) && stable
+}
+
+/// The error for imports of a component that nobody grants.
+pub(crate) fn not_granted_to_component(names: &[&str]) -> Error {
+    let hint = |name: &str| match name.split_once('@') {
+        Some((_, version)) if name.starts_with("wasi:") && version.contains('-') => {
+            " (a draft of WASI: rebuild the program for a released version)"
+        }
+        _ => "",
+    };
+    let missing: Vec<String> = names.iter().map(|name| format!("`{}`{}", name.escape_debug(), hint(name))).collect();
+    let message = format!(
+        "the program imports {}, which nobody grants: weir grants WASI 0.2 and 0.3 (cli, clocks, filesystem, http, random, sockets); \
+         compose the program with a component that provides the rest",
+        missing.join(", ")
+    );
+    Error::new(Kind::Import, message)
 }
 
 fn refuse_shared(memory: MemoryType) -> Result<(), Error> {

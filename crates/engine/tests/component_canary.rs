@@ -4,7 +4,7 @@
 //! no toolchain.
 
 use weir_engine::{ComponentProgram, Kind, Program, Run, Save};
-use weir_types::grants::{Grants, Place, Source};
+use weir_types::grants::{Grants, Place, Source, UnknownImports};
 use weir_types::limits::Limits;
 
 const P2: &str = include_str!("component/canary_p2.wat");
@@ -12,7 +12,7 @@ const P3: &str = include_str!("component/canary_p3.wat");
 
 fn load(text: &str) -> ComponentProgram {
     let program = Program::from_bytes("canary.wat", text.as_bytes().to_vec()).unwrap();
-    ComponentProgram::load(&program, &Limits::default(), None).unwrap()
+    ComponentProgram::load(&program, UnknownImports::Refuse, &Limits::default(), None).unwrap()
 }
 
 /// Two files of the host that no program may see. One has the very path under which the program is
@@ -72,11 +72,10 @@ fn every_version_of_0_3_sees_the_virtual_file_and_not_the_host() {
 fn drafts_of_0_3_are_refused_by_name() {
     let text = P3.replace("VERSION", "0.3.0-rc-2026-03-15").replace("SECRET", "/x").replace("CANARY", "x");
     let program = Program::from_bytes("canary.wat", text.into_bytes()).unwrap();
-    let component = ComponentProgram::load(&program, &Limits::default(), None).unwrap();
     let (grants, limits) = (Grants::default(), Limits::default());
-    let error = component
-        .run(&Run { grants: &grants, limits: &limits, saves: &[], trace: false, discard_output: false, carried: None })
-        .unwrap_err();
+    let run = Run { grants: &grants, limits: &limits, saves: &[], trace: false, discard_output: false, carried: None };
+    let loaded = ComponentProgram::load(&program, UnknownImports::Refuse, &Limits::default(), None);
+    let error = loaded.and_then(|component| component.run(&run)).unwrap_err();
     assert_eq!(error.kind(), Kind::Program);
     assert!(error.to_string().contains("draft"), "{error}");
 }

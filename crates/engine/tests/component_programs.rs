@@ -9,7 +9,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 use weir_engine::{Cache, ComponentProgram, Kind, Program, Run, Save};
-use weir_types::grants::{Clock, Grants, Net, Place, Random, Source};
+use weir_types::grants::{Clock, Grants, Net, Place, Random, Source, UnknownImports};
 use weir_types::limits::Limits;
 
 /// What the child prints before the program runs; the test runner's own words come before it.
@@ -125,7 +125,9 @@ fn child() {
         Run { grants: &grants, limits: &limits, saves: &saves, trace: false, discard_output: false, carried: None };
     // Compiled once for all tests: the cache is part of what is tested.
     let cache = Path::new(&path).parent().and_then(|folder| Cache::at(&folder.join("compiled")));
-    match ComponentProgram::load(&program, &limits, cache.as_ref()).and_then(|component| component.run(&run)) {
+    match ComponentProgram::load(&program, UnknownImports::Refuse, &limits, cache.as_ref())
+        .and_then(|component| component.run(&run))
+    {
         Ok(outcome) => std::process::exit(outcome.exit_code as i32),
         Err(error) => {
             eprintln!("kind {:?}: {error}", error.kind());
@@ -394,10 +396,10 @@ fn an_unknown_import_is_named() {
         (component $c (export "x" (func)) ) )"#;
     let text = text.replace("(component $c (export \"x\" (func)) )", RUN);
     let program = Program::from_bytes("x.wat", text.into_bytes()).unwrap();
-    let component = ComponentProgram::load(&program, &Limits::default(), None).unwrap();
     let (grants, limits) = (Grants::default(), Limits::default());
     let run = Run { grants: &grants, limits: &limits, saves: &[], trace: false, discard_output: false, carried: None };
-    let error = component.run(&run).unwrap_err();
+    let loaded = ComponentProgram::load(&program, UnknownImports::Refuse, &Limits::default(), None);
+    let error = loaded.and_then(|component| component.run(&run)).unwrap_err();
     assert_eq!(error.kind(), Kind::Import);
     assert!(error.to_string().contains("`acme:keys/store@1.0.0`"), "{error}");
 }
@@ -414,10 +416,10 @@ const RUN: &str = r#"
 #[test]
 fn a_library_is_no_command() {
     let program = Program::from_bytes("x.wat", b"(component)".to_vec()).unwrap();
-    let component = ComponentProgram::load(&program, &Limits::default(), None).unwrap();
     let (grants, limits) = (Grants::default(), Limits::default());
     let run = Run { grants: &grants, limits: &limits, saves: &[], trace: false, discard_output: false, carried: None };
-    let error = component.run(&run).unwrap_err();
+    let loaded = ComponentProgram::load(&program, UnknownImports::Refuse, &Limits::default(), None);
+    let error = loaded.and_then(|component| component.run(&run)).unwrap_err();
     assert_eq!(error.kind(), Kind::Program);
     assert!(error.to_string().contains("no entry point `wasi:cli/run`"), "{error}");
 }

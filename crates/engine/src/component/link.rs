@@ -9,6 +9,7 @@ use super::net::WeirLookup;
 use super::random::WeirRandom;
 use super::state::State;
 use crate::error::{Error, Kind};
+use crate::imports::{is_served, not_granted_to_component};
 use std::collections::BTreeSet;
 use wasmtime::Engine;
 use wasmtime::component::types::ComponentItem;
@@ -17,10 +18,6 @@ use wasmtime_wasi::cli::{WasiCli, WasiCliView as _};
 use wasmtime_wasi::sockets::{WasiSockets, WasiSocketsView as _};
 use wasmtime_wasi_io::bindings::wasi::io;
 use weir_types::grants::UnknownImports;
-
-/// The packages of WASI that are served.
-const PACKAGES: &[&str] =
-    &["wasi:cli", "wasi:clocks", "wasi:filesystem", "wasi:http", "wasi:io", "wasi:random", "wasi:sockets"];
 
 /// Names the resource table to the linker.
 struct Resources;
@@ -156,41 +153,20 @@ fn add_p3(l: &mut Linker<State>, wanted: &BTreeSet<String>) -> wasmtime::Result<
 /// Why `component` does not link, in words: which of its imports nobody grants.
 pub(super) fn explain(component: &Component, engine: &Engine, error: &wasmtime::Error) -> Error {
     let ty = component.component_type();
-    let missing: Vec<String> = ty
-        .imports(engine)
-        .filter(|(name, item)| !is_type(&item.ty) && !is_served(name))
-        .map(|(name, _)| format!("`{name}`{}", hint(name)))
-        .collect();
-    let message = if missing.is_empty() {
-        format!("the program's imports do not fit what weir grants: {}", error.root_cause())
-    } else {
-        format!(
-            "the program imports {}, which nobody grants: weir grants WASI 0.2 and 0.3 (cli, clocks, filesystem, http, random, sockets); \
-             compose the program with a component that provides the rest",
-            missing.join(", ")
-        )
-    };
-    Error::new(Kind::Import, message)
+    let imports = ty.imports(engine).filter(|(name, item)| !is_type(&item.ty) && !is_served(name));
+    let missing: Vec<&str> = imports.map(|(name, _)| name).collect();
+    if !missing.is_empty() {
+        return not_granted_to_component(&missing);
+    }
+    // The engine's sentences quote the interface, then what of it does not fit.
+    let sentences: Vec<String> = error.chain().map(ToString::to_string).collect();
+    let quoted = sentences.iter().filter_map(|sentence| sentence.split('`').nth(1));
+    let path: Vec<String> = quoted.map(|name| format!("`{}`", name.escape_debug())).collect();
+    let what = format!("the program's import {} does not fit what weir grants", path.join(" "));
+    Error::new(Kind::Import, format!("{what}: {}", error.root_cause()))
 }
 
 /// Types alone need no grant.
 fn is_type(item: &ComponentItem) -> bool {
     matches!(item, ComponentItem::Type(_) | ComponentItem::CoreFunc(_))
-}
-
-fn is_served(name: &str) -> bool {
-    let (package, version) = name
-        .split_once('/')
-        .map_or((name, ""), |(package, rest)| (package, rest.split_once('@').map_or("", |(_, version)| version)));
-    let stable = (version.starts_with("0.2.") || version.starts_with("0.3.")) && !version.contains('-');
-    PACKAGES.contains(&package) && stable
-}
-
-fn hint(name: &str) -> &'static str {
-    match name.split_once('@') {
-        Some((_, version)) if name.starts_with("wasi:") && version.contains("-") => {
-            " (a draft of WASI: rebuild the program for a released version)"
-        }
-        _ => "",
-    }
 }

@@ -19,6 +19,7 @@ use crate::cache::Cache;
 use crate::core::{Metering, Outcome, Run, cache_key, explain_error};
 use crate::deadline::Deadline;
 use crate::error::{Error, Kind, Stop};
+use crate::imports::{check_component, component_entry};
 use crate::places::Places;
 use crate::save;
 use crate::source::Program;
@@ -36,7 +37,8 @@ use wasmtime::{Config, Engine, OptLevel, Store};
 use wasmtime_wasi::I32Exit;
 use wasmtime_wasi::p2::bindings::CommandPre as CommandPre2;
 use wasmtime_wasi::p3::bindings::CommandPre as CommandPre3;
-use weir_types::entry::{self, NoEntry, Series};
+use weir_types::entry::Series;
+use weir_types::grants::UnknownImports;
 use weir_types::limits::Limits;
 
 /// Bytes of a fiber's stack beyond the program's own, for host calls.
@@ -71,8 +73,13 @@ impl ComponentProgram {
     /// Compiles `program`, or takes it from the cache.
     ///
     /// # Errors
-    /// The program cannot be read or is not a valid component.
-    pub fn load(program: &Program, limits: &Limits, cache: Option<&Cache>) -> Result<Self, Error> {
+    /// The program cannot be read, is not a valid component, or imports what nobody grants, where that is refused.
+    pub fn load(
+        program: &Program,
+        unknown: UnknownImports,
+        limits: &Limits,
+        cache: Option<&Cache>,
+    ) -> Result<Self, Error> {
         let started = Instant::now();
         let sync = engine(Concurrency::Off, limits)?;
         // Which of the two a program needs is in its bytes; what was compiled before needs no look at them.
@@ -84,6 +91,7 @@ impl ComponentProgram {
             return Ok(hit);
         }
         let bytes = program.bytes()?;
+        check_component(bytes, unknown)?;
         let mut stats = Stats { load_time: program.open_time() + started.elapsed(), ..Stats::default() };
         let started = Instant::now();
         let compile = |engine: &Engine| engine.precompile_component(bytes);
@@ -230,13 +238,7 @@ impl Command {
     fn series(component: &Component, engine: &Engine) -> Result<Series, Error> {
         let ty = component.component_type();
         let names: Vec<&str> = ty.exports(engine).map(|(name, _)| name).collect();
-        let entry = entry::of_component(names.iter().copied()).map_err(|none| {
-            let exports = match none {
-                NoEntry::Library => format!(", its exports are {:?}", &names[..names.len().min(8)]),
-                _ => String::new(),
-            };
-            Error::new(Kind::Program, format!("the program has no entry point `wasi:cli/run`: {none}{exports}"))
-        })?;
+        let entry = component_entry(&names)?;
         let export = ty.exports(engine).find(|(name, _)| *name == entry.interface).map(|(_, item)| item.ty);
         if !is_run(export, engine) {
             let what = format!("the program's {} is not that of a command", entry.interface);
