@@ -4,7 +4,7 @@ use crate::exit::{self, Failure};
 use crate::launch::open;
 use crate::notice::while_compiling;
 use crate::options::LimitOptions;
-use crate::pack::{aside, persist, write_aside};
+use crate::target::{self, Output};
 use clap::Args;
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -14,7 +14,6 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-use tempfile::NamedTempFile;
 use weir_engine::{Cache, LiftedFunction, Sink, Val, wave, within_time};
 use weir_types::limits::Limits;
 use weir_types::units::parse_size;
@@ -62,6 +61,7 @@ pub struct Options {
 /// # Errors
 /// The call does not fit the function, or the function traps or meets a limit.
 pub fn run(options: &Options) -> Result<ExitCode, Failure> {
+    options.output.as_deref().filter(|path| !is_folder(path)).map_or(Ok(()), target::judge)?;
     let cache = Cache::of_user();
     let program = open(&options.program, cache.as_ref())?;
     let mut limits = options.limits.collect();
@@ -128,9 +128,9 @@ impl wave::Streams for Opened<'_, '_> {
         if path == "-" {
             return Ok(Box::new(Stdout { gone: self.outputs.gone.clone() }));
         }
-        let file = aside(Path::new(path)).map_err(|failure| failure.message().to_owned())?;
-        let sink = file.as_file().try_clone().map_err(|error| format!("cannot write {path}: {error}"))?;
-        self.outputs.written.push((path.into(), file));
+        let output = Output::open(Path::new(path)).map_err(|failure| failure.message().to_owned())?;
+        let sink = output.file().try_clone().map_err(|error| format!("cannot write {path}: {error}"))?;
+        self.outputs.written.push(output);
         Ok(Box::new(sink))
     }
 }
@@ -140,7 +140,7 @@ struct Outputs<'o> {
     names: Vec<String>,
     place: Option<&'o Path>,
     /// Files under other names, until all is well.
-    written: Vec<(PathBuf, NamedTempFile)>,
+    written: Vec<Output>,
     /// Whether the reader of stdout is gone.
     gone: Arc<AtomicBool>,
 }
@@ -164,15 +164,14 @@ impl<'o> Outputs<'o> {
                 std::fs::create_dir_all(place)
                     .map_err(|error| Failure::save(format!("cannot make {}: {error}", place.display())))?;
             }
-            let file = aside(&path)?;
-            self.written.push((path, file));
+            self.written.push(Output::open(&path)?);
         }
         Ok(())
     }
 
     fn sink(&mut self, name: &str) -> Sink {
         let at = self.names.iter().position(|known| known == name);
-        match at.and_then(|at| self.written.get(at)).map(|(_, file)| file.as_file().try_clone()) {
+        match at.and_then(|at| self.written.get(at)).map(|output| output.file().try_clone()) {
             Some(Ok(file)) => Box::new(file),
             Some(Err(_)) => Box::new(io::sink()),
             None => Box::new(Stdout { gone: self.gone.clone() }),
@@ -180,7 +179,7 @@ impl<'o> Outputs<'o> {
     }
 
     fn keep(self) -> Result<(), Failure> {
-        self.written.into_iter().try_for_each(|(path, file)| persist(&path, file))
+        self.written.into_iter().try_for_each(Output::keep)
     }
 }
 
@@ -255,7 +254,7 @@ fn finish(options: &Options, name: &str, result: Option<Val>, outputs: Outputs<'
     }
     let bytes = value.as_ref().map_or_else(Vec::new, |value| bytes_of(value).unwrap_or_else(|| as_text(value)));
     match &options.output {
-        Some(path) => write_aside(path, &bytes)?,
+        Some(path) => target::write(path, &bytes)?,
         None => {
             let mut stdout = io::stdout().lock();
             let written = stdout.write_all(&bytes).and_then(|()| stdout.flush());
@@ -319,7 +318,7 @@ fn write_file(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
         std::fs::create_dir_all(parent)
             .map_err(|error| Failure::save(format!("cannot make {}: {error}", parent.display())))?;
     }
-    write_aside(path, bytes)
+    target::write(path, bytes)
 }
 
 /// A text or bytes as they are.

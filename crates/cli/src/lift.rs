@@ -2,7 +2,7 @@
 
 use crate::exit::{self, Failure};
 use crate::launch::open;
-use crate::pack::write_aside;
+use crate::target;
 use clap::Args;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -40,6 +40,7 @@ pub struct Options {
 /// # Errors
 /// The binding is wrong, the program cannot be lifted, or the component cannot be written.
 pub fn run(options: &Options) -> Result<ExitCode, Failure> {
+    target::judge(&options.output)?;
     let is_binding = options.binding.extension().is_some_and(|extension| extension == "toml");
     if let Some(trace) = options.trace.as_ref().filter(|_| !is_binding) {
         return draft_binding(options, trace);
@@ -55,7 +56,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     let folder = options.binding.parent().unwrap_or(Path::new(""));
     let program = open(&folder.join(&binding.program), Cache::of_user().as_ref())?;
     let lifted = lift(program.bytes()?, &binding).map_err(|error| Failure::program(format!("{path}: {error}")))?;
-    write_aside(&options.output, &lifted.bytes)?;
+    target::write(&options.output, &lifted.bytes)?;
     print_report(options, &lifted.report);
     Ok(ExitCode::SUCCESS)
 }
@@ -80,7 +81,7 @@ fn draft_binding(options: &Options, trace: &Path) -> Result<ExitCode, Failure> {
     let trace = crate::trace::read(trace)?;
     let (read, written) = trace.files();
     let program = options.binding.to_string_lossy();
-    write_aside(&options.output, draft(&program, &read, &written).as_bytes())?;
+    target::write(&options.output, draft(&program, &read, &written).as_bytes())?;
     say!("{}: {} files are parameters, {} are results", options.output.display(), read.len(), written.len());
     Ok(ExitCode::SUCCESS)
 }

@@ -20,6 +20,7 @@ mod pull;
 mod push;
 mod run;
 mod store;
+mod target;
 mod trace;
 mod unpack;
 mod wit;

@@ -3,9 +3,9 @@
 use crate::exit::{self, Failure};
 use crate::launch::open;
 use crate::options::{pair, variable};
+use crate::target;
 use clap::{Args, ValueEnum};
 use std::collections::BTreeSet;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use weir_engine::{Cache, Format, Program};
@@ -90,6 +90,7 @@ const EPOCH_SECONDS: u64 = 315_532_800;
 /// # Errors
 /// The program or a file cannot be packed, or the pack cannot be written.
 pub fn run(options: &Options) -> Result<ExitCode, Failure> {
+    target::judge(&options.output)?;
     let program = open(&options.program, Cache::of_user().as_ref())?;
     if options.component && program.format() != Format::Component {
         return Err(Failure::program(format!("{} is a module, not a component", program.path().display())));
@@ -114,7 +115,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     let _busy = store.as_ref().map(Store::busy).transpose().map_err(Failure::registry)?;
     let mut files = Files { tree: &tree, store: store.as_ref() };
     let packed = pack(&program, &mut files, &pack_options)?;
-    write_aside(&options.output, &packed.bytes)?;
+    target::write(&options.output, &packed.bytes)?;
     if let Some(store) = &store {
         let blobs = packed.references.iter().map(|blob| BlobRef { digest: blob.digest, size: blob.size });
         store.keep_pack(&options.output, &blobs.collect::<Vec<_>>()).map_err(Failure::registry)?;
@@ -171,41 +172,6 @@ impl Contents for Files<'_> {
         let bytes = self.read(entry)?;
         store.put(&mut bytes.as_slice()).map_err(|error| error.to_string())
     }
-}
-
-/// Writes a file beside its place and moves it there when it is whole.
-///
-/// # Errors
-/// It cannot be written; nothing is left behind.
-pub fn write_aside(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    let mut file = aside(path)?;
-    file.write_all(bytes).map_err(|error| unwritable(path, &error))?;
-    persist(path, file)
-}
-
-/// A file beside `path` that [`persist`] puts in its place; nothing is left of it otherwise.
-///
-/// # Errors
-/// None can be made there.
-pub fn aside(path: &Path) -> Result<tempfile::NamedTempFile, Failure> {
-    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    if !folder.is_dir() {
-        return Err(Failure::save(format!("cannot write {}: {} is no directory", path.display(), folder.display())));
-    }
-    tempfile::Builder::new().prefix(".weir-").tempfile_in(folder).map_err(|error| unwritable(path, &error))
-}
-
-/// Puts a file in the place of `path`.
-///
-/// # Errors
-/// It cannot be put there; nothing is left behind.
-pub fn persist(path: &Path, file: tempfile::NamedTempFile) -> Result<(), Failure> {
-    exit::readable_by_all(file.as_file()).map_err(|error| unwritable(path, &error))?;
-    file.persist(path).map(drop).map_err(|error| unwritable(path, &error.error))
-}
-
-fn unwritable(path: &Path, error: &std::io::Error) -> Failure {
-    Failure::save(format!("cannot write {}: {error}", path.display()))
 }
 
 fn print_report(output: &Path, report: &PackReport) {

@@ -3,6 +3,7 @@
 use crate::exit::{self, Failure};
 use crate::launch::open;
 use crate::push::references;
+use crate::target;
 use clap::Args;
 use std::fs;
 use std::io::IsTerminal;
@@ -58,6 +59,7 @@ impl RegistryOptions {
 /// # Errors
 /// The registry cannot be reached, does not have it, or gives something else; or a file cannot be written.
 pub fn run(options: &Options) -> Result<ExitCode, Failure> {
+    options.output.as_deref().map_or(Ok(()), target::judge)?;
     let store = Store::of_user().map_err(|error| failure(&error))?;
     let pulled = pull(&store, &options.reference, &options.registry.collect()).map_err(|error| failure(&error))?;
     say!("{}", options.reference);
@@ -77,7 +79,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
 fn write_out(store: &Store, program: &Path, output: &Path) -> Result<(), Failure> {
     let bytes = fs::read(program)
         .map_err(|error| Failure::registry(format!("cannot read {} from the store: {error}", program.display())))?;
-    crate::pack::write_aside(output, &bytes)?;
+    target::write(output, &bytes)?;
     let blobs = references(&open(output, None)?)?;
     if blobs.is_empty() {
         return Ok(());
@@ -92,7 +94,7 @@ fn write_out(store: &Store, program: &Path, output: &Path) -> Result<(), Failure
 /// # Errors
 /// As for a pull.
 pub fn program_file(named: &Path, registry: &RegistryOptions) -> Result<PathBuf, Failure> {
-    let reference = named.to_str().filter(|text| !named.exists() && is_reference(text));
+    let reference = named.to_str().filter(|text| !named.exists() && !is_path(text) && is_reference(text));
     let Some(Ok(reference)) = reference.map(str::parse::<Reference>) else { return Ok(named.to_path_buf()) };
     let store = Store::of_user().map_err(|error| failure(&error))?;
     let resolved = resolve(&store, &reference, &registry.collect()).map_err(|error| failure(&error))?;
@@ -101,6 +103,15 @@ pub fn program_file(named: &Path, registry: &RegistryOptions) -> Result<PathBuf,
         note!("weir: {reference} is sha256:{}, as it was pulled; weir pull asks again", resolved.manifest);
     }
     Ok(resolved.program)
+}
+
+/// Whether a name that no file has can only have been meant as one: a mistyped path asks no network. Where a tag or a
+/// digest is written, no path was meant.
+fn is_path(text: &str) -> bool {
+    let (folder, name) = text.rsplit_once('/').unwrap_or(("", text));
+    let tagged = name.contains([':', '@']);
+    let first = folder.split('/').next().unwrap_or_default();
+    !tagged && (name.ends_with(".wasm") || name.ends_with(".wat") || Path::new(first).is_dir())
 }
 
 /// A reference on the command line.
@@ -113,5 +124,20 @@ pub fn failure(error: &weir_store::Error) -> Failure {
     match error.kind() {
         Kind::Program => Failure::program(error),
         _ => Failure::registry(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_path;
+
+    #[test]
+    fn mistyped_paths_are_no_names_of_a_registry() {
+        for path in ["my.folder/prog.wasm", "./prog.wasm", "a.b/c/prog.wat", "src/prog"] {
+            assert!(is_path(path), "{path}");
+        }
+        for name in ["ghcr.io/me/app", "ghcr.io/me/app.wasm:1", "localhost:5000/app:1.2", "ghcr.io/me/app@sha256:00"] {
+            assert!(!is_path(name), "{name}");
+        }
     }
 }

@@ -3,7 +3,7 @@
 use crate::exit::{self, Failure};
 use crate::launch::{launch, open};
 use crate::options::{CommandLine, GrantOptions, LimitOptions};
-use crate::pack::write_aside;
+use crate::target;
 use clap::Args;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -42,6 +42,7 @@ pub struct Options {
 /// # Errors
 /// Whatever keeps the program from ending by itself, or the trace from being written.
 pub fn run(options: &Options) -> Result<ExitCode, Failure> {
+    target::judge(&options.output)?;
     let mut trace = match options.merge && options.output.exists() {
         true => read(&options.output)?,
         false => wire::Trace::default(),
@@ -62,7 +63,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     }
     trace.add(&uses.paths);
     let json = serde_json::to_vec_pretty(&trace).map_err(Failure::program)?;
-    write_aside(&options.output, &json)?;
+    target::write(&options.output, &json)?;
     note!("weir: {}: {}", options.output.display(), trace.summary());
     Ok(crate::run::exit_code(outcome.exit_code))
 }

@@ -46,10 +46,11 @@ pub(crate) trait Tree {
     fn readlink(&mut self, node: u32) -> Result<String, Error>;
 }
 
-/// Refuses targets that could not be written or would overwrite a directory, before anything runs.
+/// Refuses targets that could not be written, are no files or would overwrite a directory, before anything runs.
 pub(crate) fn check_targets(saves: &[Save]) -> Result<(), Error> {
+    let mut targets = Vec::new();
     for save in saves {
-        let target = &save.host;
+        let target = &real_target(save)?;
         let parent = parent_of(target);
         if !parent.is_dir() {
             return Err(refused(save, format!("{} is no directory", parent.display())));
@@ -61,8 +62,34 @@ pub(crate) fn check_targets(saves: &[Save]) -> Result<(), Error> {
                 format!("{} is a directory that is not empty; name a new one", target.display()),
             ));
         }
+        let name = target.file_name().unwrap_or_default();
+        let place = parent.canonicalize().map_err(|error| refused(save, error.to_string()))?.join(name);
+        if targets.contains(&place) {
+            return Err(refused(
+                save,
+                format!("another one is saved to {}, too; name another place", target.display()),
+            ));
+        }
+        targets.push(place);
     }
     Ok(())
+}
+
+/// Where a save ends up: behind a link, never in its place.
+fn real_target(save: &Save) -> Result<PathBuf, Error> {
+    let target = &save.host;
+    let Ok(meta) = fs::symlink_metadata(target) else { return Ok(target.clone()) };
+    let real = match meta.is_symlink() {
+        true => fs::canonicalize(target)
+            .map_err(|_| refused(save, format!("{} is a link that leads nowhere", target.display())))?,
+        false => target.clone(),
+    };
+    let kind = fs::metadata(&real).map_err(|error| refused(save, error.to_string()))?.file_type();
+    if !kind.is_file() && !kind.is_dir() {
+        let what = format!("{} is a device, pipe or socket: name a file, or grant it as a stream", target.display());
+        return Err(refused(save, what));
+    }
+    Ok(real)
 }
 
 /// Copies out everything asked for; each of `saves` is complete or untouched.
@@ -71,16 +98,17 @@ pub(crate) fn save_all(tree: &mut dyn Tree, saves: &[Save]) -> Result<(), Error>
 }
 
 fn save_one(tree: &mut dyn Tree, save: &Save) -> Result<(), Error> {
+    let target = real_target(save)?;
     let node = tree.lookup(&save.guest).map_err(|error| refused(save, error.to_string()))?;
     let aside = tempfile::Builder::new()
         .prefix(".weir-save-")
-        .tempdir_in(parent_of(&save.host))
+        .tempdir_in(parent_of(&target))
         .map_err(|error| refused(save, error.to_string()))?;
     let copy = aside.path().join("copy");
     copy_node(tree, node, &copy, 0).map_err(|error| refused(save, error.to_string()))?;
-    keep_mode(&copy, &save.host).map_err(|error| refused(save, error.to_string()))?;
+    keep_mode(&copy, &target).map_err(|error| refused(save, error.to_string()))?;
     // An empty directory in the way is replaced; rename refuses a full one by itself.
-    fs::rename(&copy, &save.host).map_err(|error| refused(save, error.to_string()))
+    fs::rename(&copy, &target).map_err(|error| refused(save, error.to_string()))
 }
 
 /// A file that is replaced hands its permissions on: the program knows of none, and a script that was

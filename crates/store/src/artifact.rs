@@ -17,6 +17,12 @@ use weir_types::Digest;
 
 /// A program, by the CNCF's format.
 pub(crate) const PROGRAM_MEDIA_TYPE: &str = "application/wasm";
+/// What other tools have called the same before there was a specification: taken, never made.
+const OTHER_PROGRAM_MEDIA_TYPES: [&str; 3] = [
+    WASM_LAYER_MEDIA_TYPE,
+    "application/vnd.bytecodealliance.wasm.component.layer.v0+wasm",
+    "application/vnd.module.wasm.content.layer.v1+wasm",
+];
 /// The configuration, by the CNCF's format.
 pub(crate) const CONFIG_MEDIA_TYPE: &str = "application/vnd.wasm.config.v0+json";
 /// Which blobs are in which layer.
@@ -124,8 +130,12 @@ pub(crate) fn parse_manifest(bytes: &[u8]) -> Result<Manifest> {
     }
     let (mut program, mut index, mut blob_layers) = (None, None, BTreeMap::new());
     for layer in &manifest.layers {
-        match layer.media_type.as_str() {
-            PROGRAM_MEDIA_TYPE | WASM_LAYER_MEDIA_TYPE if program.is_none() => {
+        let kind = match layer.media_type.as_str() {
+            kind if OTHER_PROGRAM_MEDIA_TYPES.contains(&kind) => PROGRAM_MEDIA_TYPE,
+            kind => kind,
+        };
+        match kind {
+            PROGRAM_MEDIA_TYPE if program.is_none() => {
                 program = Some(check(layer, PROGRAM_BYTES_MAX)?);
             }
             INDEX_MEDIA_TYPE if index.is_none() => index = Some(check(layer, INDEX_BYTES_MAX)?),
@@ -133,7 +143,7 @@ pub(crate) fn parse_manifest(bytes: &[u8]) -> Result<Manifest> {
                 let layer = check(layer, BLOB_BYTES_MAX)?;
                 blob_layers.insert(layer.sha256, layer);
             }
-            PROGRAM_MEDIA_TYPE | WASM_LAYER_MEDIA_TYPE | INDEX_MEDIA_TYPE => {
+            PROGRAM_MEDIA_TYPE | INDEX_MEDIA_TYPE => {
                 return Err(answer("the artifact holds more than one program".into()));
             }
             // Signatures and the like: other tools' business.
@@ -391,7 +401,9 @@ mod tests {
             )
         };
         let good = format!("sha256:{}", "0a".repeat(32));
-        assert!(parse_manifest(layer(&good, 8, PROGRAM_MEDIA_TYPE).as_bytes()).is_ok());
+        for kind in [&[PROGRAM_MEDIA_TYPE][..], &OTHER_PROGRAM_MEDIA_TYPES].concat() {
+            assert!(parse_manifest(layer(&good, 8, kind).as_bytes()).is_ok(), "{kind}");
+        }
         for (text, kind) in [
             (layer("sha256:../../etc/passwd", 8, PROGRAM_MEDIA_TYPE), Kind::Answer),
             (layer(&good.to_uppercase(), 8, PROGRAM_MEDIA_TYPE), Kind::Answer),
