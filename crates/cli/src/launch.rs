@@ -5,7 +5,8 @@ use crate::exit::Failure;
 use crate::notice::while_compiling;
 use std::path::Path;
 use weir_engine::{
-    Cache, ComponentProgram, CoreProgram, Error, Format, Function, Kind, Outcome, Program, Run, check_module,
+    Cache, Carried, ComponentProgram, CoreProgram, Error, Format, Function, Kind, Outcome, Program, Run, Stats,
+    check_module,
 };
 use weir_link::p1::P1_FUNCTIONS;
 use weir_link::{Exit, LinkOptions};
@@ -19,22 +20,50 @@ pub fn open(path: &Path, cache: Option<&Cache>) -> Result<Program, Failure> {
     Ok(Program::open(path, cache.map(Cache::folder))?)
 }
 
+/// A program whose code is there.
+pub enum Loaded {
+    /// A core module, linked; with what it carries, if it is a pack that was linked anew.
+    Core(CoreProgram, Option<Carried>),
+    /// A component.
+    Component(ComponentProgram),
+}
+
+impl Loaded {
+    /// What it took to load it.
+    pub fn stats(&self) -> &Stats {
+        match self {
+            Loaded::Core(program, _) => program.stats(),
+            Loaded::Component(program) => program.stats(),
+        }
+    }
+}
+
 /// Runs `program` to its end.
 ///
 /// # Errors
 /// Whatever keeps it from starting or ending by itself.
 pub fn launch(program: &Program, run: &Run<'_>, cache: Option<&Cache>) -> Result<Outcome, Failure> {
+    match load(program, run, cache)? {
+        Loaded::Core(core, carried) => Ok(core.run(&Run { carried: carried.as_ref(), ..*run })?),
+        Loaded::Component(component) => Ok(component.run(run)?),
+    }
+}
+
+/// Loads `program` for a run, compiled now or before.
+///
+/// # Errors
+/// It cannot be linked or compiled, or imports what nobody grants.
+pub fn load(program: &Program, run: &Run<'_>, cache: Option<&Cache>) -> Result<Loaded, Failure> {
     let manifest = packed::manifest(program)?;
     match (program.format(), &manifest) {
         (Format::Module, Some(manifest)) if packed::needs_more(manifest, run) => {
             let carried = packed::carried(manifest)?;
-            let run = Run { carried: Some(&carried), ..*run };
             let options = link_options(run.grants, run.trace);
-            let given = packed::given(manifest, &run);
+            let given = packed::given(manifest, &Run { carried: Some(&carried), ..*run });
             let variant = [variant(&options).as_slice(), b" pack ", given.join(" ").as_bytes()].concat();
             let link = |bytes: &[u8]| packed::link(bytes, &options, &given).map_err(|error| failed(program, &error));
             let load = || CoreProgram::load(program, &variant, run.limits, cache, link);
-            Ok(while_compiling(program.path(), load)?.run(&run)?)
+            Ok(Loaded::Core(while_compiling(program.path(), load)?, Some(carried)))
         }
         (Format::Module, _) => {
             let options = link_options(run.grants, run.trace);
@@ -44,14 +73,14 @@ pub fn launch(program: &Program, run: &Run<'_>, cache: Option<&Cache>) -> Result
                 Ok(linked.bytes)
             };
             let load = || CoreProgram::load(program, &variant(&options), run.limits, cache, link);
-            Ok(while_compiling(program.path(), load)?.run(run)?)
+            Ok(Loaded::Core(while_compiling(program.path(), load)?, None))
         }
         (Format::Component, manifest) => {
             if manifest.is_some() {
                 packed::refuse_grants(program, run)?;
             }
             let load = || ComponentProgram::load(program, run.grants.unknown_imports, run.limits, cache);
-            Ok(while_compiling(program.path(), load)?.run(run)?)
+            Ok(Loaded::Component(while_compiling(program.path(), load)?))
         }
     }
 }

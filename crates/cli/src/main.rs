@@ -7,12 +7,14 @@
 mod out;
 
 mod call;
+mod compile;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))]
 mod copy;
 mod exit;
 mod inspect;
 mod launch;
 mod lift;
+mod manual;
 mod notice;
 mod options;
 mod pack;
@@ -25,7 +27,7 @@ mod trace;
 mod unpack;
 mod wit;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use std::process::ExitCode;
 
 /// Runs WebAssembly programs that have no file system.
@@ -52,6 +54,9 @@ enum Command {
     Push(push::Options),
     Pull(pull::Options),
     Store(store::Options),
+    Compile(compile::Options),
+    Completions(manual::Completions),
+    Man(manual::Man),
 }
 
 fn main() -> ExitCode {
@@ -79,6 +84,9 @@ fn main() -> ExitCode {
         Command::Push(options) => push::run(&options),
         Command::Pull(options) => pull::run(&options),
         Command::Store(options) => store::run(&options),
+        Command::Compile(options) => compile::run(&options),
+        Command::Completions(options) => Ok(manual::completions(&options, Weir::command())),
+        Command::Man(options) => manual::man(&options, Weir::command()),
     }
     .unwrap_or_else(|failure| failure.report());
     out::trouble().unwrap_or(ended)

@@ -89,3 +89,46 @@ fn a_relative_folder_of_the_user_is_ignored() {
     }
     assert!(home.path().join(".cache/weir").is_dir(), "what takes its place is in the home folder");
 }
+
+#[test]
+fn what_is_compiled_ahead_is_there_at_the_first_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let weir = |words: &[&str]| {
+        let output = weir(words).env("WEIR_CACHE_DIR", folder.path().join("cache")).output().unwrap();
+        [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap())
+    };
+    let mounted = ["--mount", "/l=LICENSE", "--stats", PROGRAM];
+    assert_eq!(weir(&[&["compile"], &mounted[..]].concat())[0], format!("{PROGRAM}: compiled\n"));
+    assert_eq!(weir(&[&["compile"], &mounted[..]].concat())[0], format!("{PROGRAM}: was compiled before\n"));
+    let [_, stats] = weir(&[&["run"], &mounted[..]].concat());
+    assert!(stats.contains("from the cache") && !stats.contains("\ncompile"), "{stats}");
+    let lifted = folder.path().join("lifted.wasm");
+    let lifted = lifted.to_str().unwrap();
+    weir(&["lift", LIFTED, "-o", lifted]);
+    assert_eq!(weir(&["compile", "--functions", lifted])[0], format!("{lifted}: compiled\n"));
+    assert_eq!(weir(&["compile", "--functions", lifted])[0], format!("{lifted}: was compiled before\n"));
+    assert_eq!(weir(&["call", lifted, "next()"])[0], "11\n");
+}
+
+#[test]
+fn shells_and_manuals_know_every_command() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = |words: &[&str]| String::from_utf8(weir(words).output().unwrap().stdout).unwrap();
+    for shell in ["bash", "zsh", "fish"] {
+        let script = text(&["completions", shell]);
+        for word in ["completions", "compile", "unknown-imports"] {
+            assert!(script.contains(word), "{shell}: {word}");
+        }
+    }
+    text(&["man", folder.path().to_str().unwrap()]);
+    let help = text(&["--help"]);
+    let commands = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    // Lines that go on are indented further.
+    let commands = commands.filter_map(|line| line.strip_prefix("  ")).filter(|line| !line.starts_with(' '));
+    let names: Vec<&str> = commands.filter_map(|line| line.split_whitespace().next()).collect();
+    assert!(names.len() > 10, "{help}");
+    for name in names.into_iter().filter(|name| *name != "help") {
+        let page = std::fs::read_to_string(folder.path().join(format!("weir-{name}.1"))).unwrap();
+        assert!(page.contains("SYNOPSIS"), "{name}");
+    }
+}

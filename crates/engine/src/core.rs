@@ -161,6 +161,11 @@ impl CoreProgram {
         Ok(Self { engine, module, metering, stack_max: limits.stack_max, stats })
     }
 
+    /// What it took to load it.
+    pub fn stats(&self) -> &Stats {
+        &self.stats
+    }
+
     /// Runs the program's entry to its end: `_start`, or what [`weir_types::entry`] says. A program that exits by itself, with any code, is a
     /// success here.
     ///

@@ -95,6 +95,14 @@ impl Function {
         Self::load_for(Uses::One, program, name, limits, cache)
     }
 
+    /// Compiles the functions of a component for calls, if the cache does not have them; says whether it did.
+    ///
+    /// # Errors
+    /// The program is no component.
+    pub fn compile(program: &Program, limits: &Limits, cache: &Cache) -> Result<bool, Error> {
+        component(program, Uses::One, limits, Some(cache)).map(|compiled| compiled.fresh)
+    }
+
     fn load_for(
         uses: Uses,
         program: &Program,
@@ -102,7 +110,7 @@ impl Function {
         limits: &Limits,
         cache: Option<&Cache>,
     ) -> Result<Self, Error> {
-        let Compiled { engine, component, concurrent } = component(program, uses, limits, cache)?;
+        let Compiled { engine, component, concurrent, fresh: _ } = component(program, uses, limits, cache)?;
         let (linker, io) =
             linker(&engine, &component).map_err(|error| Error::caused(Kind::Internal, "cannot link", error))?;
         let pre = linker.instantiate_pre(&component).map_err(|error| {
@@ -526,6 +534,8 @@ struct Compiled {
     engine: Engine,
     component: Component,
     concurrent: bool,
+    /// Whether it was compiled now.
+    fresh: bool,
 }
 
 /// Concurrency support makes every call dearer, so only components that do not go without it have it.
@@ -536,11 +546,11 @@ fn component(program: &Program, uses: Uses, limits: &Limits, cache: Option<&Cach
         cache_key(engine, program, kind, Metering::of(limits))
     };
     if let Some(component) = from_cache(&plain, &key(&plain), cache) {
-        return Ok(Compiled { engine: plain, component, concurrent: false });
+        return Ok(Compiled { engine: plain, component, concurrent: false, fresh: false });
     }
     let concurrent = engine(limits, true)?;
     if let Some(component) = from_cache(&concurrent, &key(&concurrent), cache) {
-        return Ok(Compiled { engine: concurrent, component, concurrent: true });
+        return Ok(Compiled { engine: concurrent, component, concurrent: true, fresh: false });
     }
     let bytes = program.bytes()?;
     let once = if uses == Uses::One { crate::once::for_one_use(bytes) } else { None };
@@ -560,7 +570,7 @@ fn component(program: &Program, uses: Uses, limits: &Limits, cache: Option<&Cach
         Some(component) => component,
         None => super::component::load_bytes(&engine, &code)?,
     };
-    Ok(Compiled { engine, component, concurrent })
+    Ok(Compiled { engine, component, concurrent, fresh: true })
 }
 
 fn from_cache(engine: &Engine, key: &weir_types::Digest, cache: Option<&Cache>) -> Option<Component> {

@@ -138,6 +138,11 @@ impl ComponentProgram {
         Some(Self { engine: engine.clone(), component, metering: Metering::of(limits), stats })
     }
 
+    /// What it took to load it.
+    pub fn stats(&self) -> &Stats {
+        &self.stats
+    }
+
     /// Runs the program's `wasi:cli/run` to its end. A program that exits by itself, with any code, is
     /// a success here.
     ///
