@@ -88,11 +88,26 @@ impl Failure {
     /// Prints what went wrong and gives the exit code.
     pub fn report(&self) -> ExitCode {
         if self.code != BROKEN_PIPE {
-            note!("weir: {}", self.message);
+            note!("weir: {}", indented(&self.message));
         }
         self.code.into()
     }
 }
+
+/// A message whose further lines cannot be taken for lines of their own: a name in it may hold line breaks.
+fn indented(message: &str) -> String {
+    let own = |line: &str| line.starts_with("  ") || line.is_empty() || line == BACKTRACE;
+    let mut lines = message.split('\n');
+    let mut text = lines.next().unwrap_or_default().to_owned();
+    for line in lines {
+        text.push_str(if own(line) { "\n" } else { "\n  " });
+        text.push_str(line);
+    }
+    text
+}
+
+/// The line above a backtrace, which stands at the edge.
+const BACKTRACE: &str = "wasm backtrace, innermost call first:";
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
@@ -113,5 +128,17 @@ impl From<Error> for Failure {
             source = cause.source();
         }
         Self { code, message }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_in_a_message_begins_no_line() {
+        assert_eq!(indented("one"), "one");
+        assert_eq!(indented("no `a\nweir: all is well`\n  because: b"), "no `a\n  weir: all is well`\n  because: b");
+        assert_eq!(indented(&format!("trap\n{BACKTRACE}\n    0: f")), format!("trap\n{BACKTRACE}\n    0: f"));
     }
 }

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use weir_engine::{Cache, Program, Run, Trace};
 use weir_link::{Inspection, inspect};
+use weir_types::Shown;
 use weir_types::grants::Tier;
 
 /// Reports what a program can reach, and what one run of it touched.
@@ -62,13 +63,10 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
         None
     };
     let report = wire::Report::new(&program, &inspection, observed.as_ref());
-    let text = if options.json {
-        let json = serde_json::to_string_pretty(&report).map_err(Failure::program)?;
-        format!("{json}\n")
-    } else {
-        text(&report)
-    };
-    crate::out::report(format_args!("{text}"));
+    match options.json {
+        true => crate::out::json(&report).map_err(Failure::program)?,
+        false => crate::out::report(format_args!("{}", text(&report))),
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -92,7 +90,11 @@ pub fn check_tier(program: &Program, tier: Option<Tier>) -> Result<(), Failure> 
     Ok(())
 }
 
-fn inspected(program: &Program) -> Result<Inspection, Failure> {
+/// What the bytes of a program say.
+///
+/// # Errors
+/// It is no valid WebAssembly.
+pub fn inspected(program: &Program) -> Result<Inspection, Failure> {
     inspect(program.bytes()?).map_err(|error| Failure::program(format!("{}: {error}", program.path().display())))
 }
 
@@ -111,16 +113,18 @@ fn observe(options: &Options, program: &Program, cache: Option<&Cache>) -> Resul
     let run = Run { grants: &grants, limits: &limits, saves: &saves, trace: true, discard_output: true, carried: None };
     let outcome = launch(program, &run, cache)?;
     for warning in &outcome.stats.warnings {
-        note!("weir: warning: {warning}");
+        note!("weir: warning: {}", Shown(warning));
     }
     Ok(Observed { exit_code: outcome.exit_code, trace: outcome.trace, args: options.args.clone() })
 }
 
 fn text(report: &wire::Report) -> String {
-    let mut out = format!("{}\n", report.program);
+    let mut out = format!("{}\n", Shown(&report.program));
+    // A line break ahead is the report's own; names in a line cannot make another one.
     let mut line = |text: String| {
-        out.push_str(text.trim_end());
-        out.push('\n');
+        let text = text.trim_end();
+        let (ahead, text) = text.strip_prefix('\n').map_or(("", text), |text| ("\n", text));
+        out.push_str(&format!("{ahead}{}\n", Shown(text)));
     };
     let wasi = if report.wasi.is_empty() { "no WASI".into() } else { format!("WASI {}", report.wasi.join(", ")) };
     line(format!("  {}, {wasi}, {} bytes", report.kind, report.bytes));

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use weir_engine::Cache;
 use weir_link::lift::{Binding, LiftReport, draft, lift};
+use weir_types::Shown;
 
 /// Makes a typed function of a command-line program.
 ///
@@ -68,7 +69,8 @@ fn check_paths(binding: &Binding, trace: &crate::trace::wire::Trace) -> Result<(
         if !trace.paths.keys().any(touched) {
             let known: Vec<&str> = trace.paths.keys().take(SHOWN_MAX).map(String::as_str).collect();
             let more = if trace.paths.len() > SHOWN_MAX { ", ..." } else { "" };
-            return Err(format!("{path}: the traced run did not touch it; it touched {}{more}", known.join(", ")));
+            let known = known.join(", ");
+            return Err(format!("{path}: the traced run did not touch it; it touched {}{more}", Shown(&known)));
         }
     }
     Ok(())
@@ -96,18 +98,18 @@ fn print_report(options: &Options, report: &LiftReport) {
     say!("  component {:>12} bytes", report.lifted_bytes);
     match report.imports.as_slice() {
         [] => say!("  imports   nothing: the function is pure"),
-        imports => say!("  imports   {}", imports.join(", ")),
+        imports => say!("  imports   {}", Shown(&imports.join(", "))),
     }
     for (path, held) in &report.streams {
         let how =
             if *held { "is held in memory if the program moves in it or asks for its size" } else { "is never held" };
-        say!("  stream    {path} {how}");
+        say!("  stream    {} {how}", Shown(path));
     }
     if !report.denied.is_empty() {
-        say!("  denied    {}: a call of it traps", report.denied.join(", "));
+        say!("  denied    {}: a call of it traps", Shown(&report.denied.join(", ")));
     }
     if let Some(why) = &report.once {
-        say!("  an instance serves one call, as the program cannot be put back: {why}");
+        say!("  an instance serves one call, as the program cannot be put back: {}", Shown(why));
     }
     if report.catches_all {
         say!("  the program catches every exception somewhere: its own exit may end there");

@@ -18,6 +18,7 @@ mod manual;
 mod notice;
 mod options;
 mod pack;
+mod progress;
 mod pull;
 mod push;
 mod run;

@@ -2,12 +2,17 @@
 //!
 //! stderr that is closed, full or without a reader is no reason to fail: what the program did stands. stdout is: whoever
 //! asked for a report has not got it. The first trouble is remembered, and decides the exit code in the end.
+//!
+//! What is printed holds names that somebody else chose. Characters that a terminal obeys are escaped here, whatever they
+//! came from; line breaks are not, as reports have them: who prints a name shows it with [`weir_types::Shown`].
 
 use crate::exit;
+use serde::Serialize;
 use std::fmt::Arguments;
 use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 use std::sync::{Mutex, PoisonError};
+use weir_types::is_hidden;
 
 static TROUBLE: Mutex<Option<io::Error>> = Mutex::new(None);
 
@@ -23,7 +28,42 @@ macro_rules! note {
 
 /// Prints to stdout.
 pub fn report(text: Arguments<'_>) {
-    took(io::stdout().write_fmt(text));
+    took(io::stdout().write_all(escaped(text).as_bytes()));
+}
+
+/// Prints a value to stdout as JSON, whose own escapes take the place of ours.
+///
+/// # Errors
+/// It has no JSON form.
+pub fn json(value: &impl Serialize) -> serde_json::Result<()> {
+    let text = serde_json::to_string_pretty(value)?;
+    let mut safe = String::with_capacity(text.len() + 1);
+    for c in text.chars() {
+        match c {
+            // Outside of strings JSON has no other of them.
+            c if is_hidden(c) && c != '\n' => {
+                c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| safe.push_str(&format!("\\u{unit:04x}")));
+            }
+            c => safe.push(c),
+        }
+    }
+    safe.push('\n');
+    took(io::stdout().write_all(safe.as_bytes()));
+    Ok(())
+}
+
+/// A text of several lines without anything that a terminal obeys.
+fn escaped(text: Arguments<'_>) -> String {
+    let text = text.to_string();
+    let hidden = |c: char| is_hidden(c) && !matches!(c, '\n' | '\t');
+    if !text.contains(hidden) {
+        return text;
+    }
+    let mut safe = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        if hidden(c) { safe.extend(c.escape_default()) } else { safe.push(c) }
+    }
+    safe
 }
 
 /// Remembers what printing a report came to.
@@ -35,7 +75,7 @@ pub fn took(result: io::Result<()>) {
 
 /// Prints to stderr, if it can be.
 pub fn remark(text: Arguments<'_>) {
-    let _ = io::stderr().write_fmt(text);
+    let _ = io::stderr().write_all(escaped(text).as_bytes());
 }
 
 /// The exit code, if a report did not reach stdout: a reader that has gone has read enough, anything else is said.
@@ -47,4 +87,14 @@ pub fn trouble() -> Option<ExitCode> {
     }
     note!("weir: cannot write to stdout: {error}");
     Some(exit::SAVE.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_that_a_terminal_obeys_is_printed() {
+        assert_eq!(escaped(format_args!("a\tb\n{}", "\u{1b}]0;x\u{7}\r\u{9b}")), "a\tb\n\\u{1b}]0;x\\u{7}\\r\\u{9b}");
+    }
 }

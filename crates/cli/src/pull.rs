@@ -2,6 +2,7 @@
 
 use crate::exit::{self, Failure};
 use crate::launch::open;
+use crate::progress::while_moving;
 use crate::push::references;
 use crate::target;
 use clap::Args;
@@ -61,7 +62,9 @@ impl RegistryOptions {
 pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     options.output.as_deref().map_or(Ok(()), target::judge)?;
     let store = Store::of_user().map_err(|error| failure(&error))?;
-    let pulled = pull(&store, &options.reference, &options.registry.collect()).map_err(|error| failure(&error))?;
+    let registry = options.registry.collect();
+    let pulled = while_moving("pulling", &registry.meter, || pull(&store, &options.reference, &registry));
+    let pulled = pulled.map_err(|error| failure(&error))?;
     say!("{}", options.reference);
     say!("  digest        sha256:{}", pulled.manifest);
     say!("  came          {:>12} bytes", pulled.fetched_bytes);
@@ -97,7 +100,9 @@ pub fn program_file(named: &Path, registry: &RegistryOptions) -> Result<PathBuf,
     let reference = named.to_str().filter(|text| !named.exists() && !is_path(text) && is_reference(text));
     let Some(Ok(reference)) = reference.map(str::parse::<Reference>) else { return Ok(named.to_path_buf()) };
     let store = Store::of_user().map_err(|error| failure(&error))?;
-    let resolved = resolve(&store, &reference, &registry.collect()).map_err(|error| failure(&error))?;
+    let registry = registry.collect();
+    let resolved = while_moving("pulling", &registry.meter, || resolve(&store, &reference, &registry));
+    let resolved = resolved.map_err(|error| failure(&error))?;
     // A tag may have moved on. That is for people; in a script the line would be among the program's own.
     if !resolved.refreshed && reference.digest().is_none() && std::io::stderr().is_terminal() {
         note!("weir: {reference} is sha256:{}, as it was pulled; weir pull asks again", resolved.manifest);

@@ -2,6 +2,7 @@
 
 use crate::exit::{self, Failure};
 use crate::launch::open;
+use crate::progress::while_moving;
 use crate::pull::{RegistryOptions, failure, parse_reference};
 use clap::Args;
 use std::collections::BTreeSet;
@@ -43,7 +44,9 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     let component = if program.format() == Format::Component { Some(component(&program)?) } else { None };
     let store = Store::of_user().map_err(|error| failure(&error))?;
     let pushing = weir_store::Program { path: options.pack.clone(), component };
-    let pushed = push(&store, &pushing, &blobs, &options.reference, &options.registry.collect());
+    let registry = options.registry.collect();
+    let push = || push(&store, &pushing, &blobs, &options.reference, &registry);
+    let pushed = while_moving("pushing", &registry.meter, push);
     let pushed = pushed.map_err(|error| failure(&error))?;
     say!("{}", options.reference);
     say!("  digest        sha256:{}", pushed.manifest);

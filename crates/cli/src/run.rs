@@ -8,6 +8,7 @@ use clap::Args;
 use std::io::IsTerminal;
 use std::process::ExitCode;
 use weir_engine::{Cache, Outcome, Run, Stats};
+use weir_types::Shown;
 
 /// Runs a program: a core module (WASI 0.1) or a command component (WASI 0.2, 0.3).
 ///
@@ -56,7 +57,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     };
     let outcome = launch(&program, &run, cache.as_ref())?;
     for warning in &outcome.stats.warnings {
-        note!("weir: warning: {warning}");
+        note!("weir: warning: {}", Shown(warning));
     }
     if outcome.exit_code != 0
         && std::io::stderr().is_terminal()

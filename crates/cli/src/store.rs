@@ -55,10 +55,10 @@ struct Gc {
 /// The store cannot be read or written, or another weir is filling it.
 pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     let store = Store::of_user().map_err(|error| failure(&error))?;
-    let text = match &options.command {
+    match &options.command {
         Command::Ls(list) => {
             let listing = wire::Listing::new(&store, &store.list().map_err(|error| failure(&error))?);
-            if list.json { json(&listing)? } else { listing.text() }
+            print(list.json, &listing, || listing.text())
         }
         Command::Gc(gc) => {
             let what = match (gc.all, gc.keep_days) {
@@ -67,15 +67,17 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
                 _ => Collect::Loose,
             };
             let taken = wire::Collected::new(store.collect(what).map_err(|error| failure(&error))?);
-            if gc.json { json(&taken)? } else { taken.text() }
+            print(gc.json, &taken, || taken.text())
         }
-    };
-    crate::out::report(format_args!("{text}"));
-    Ok(ExitCode::SUCCESS)
+    }
 }
 
-fn json(value: &impl serde::Serialize) -> Result<String, Failure> {
-    serde_json::to_string_pretty(value).map(|text| text + "\n").map_err(Failure::registry)
+fn print(json: bool, value: &impl serde::Serialize, text: impl FnOnce() -> String) -> Result<ExitCode, Failure> {
+    match json {
+        true => crate::out::json(value).map_err(Failure::registry)?,
+        false => crate::out::report(format_args!("{}", text())),
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// What is printed: field names are stable.
@@ -83,6 +85,7 @@ mod wire {
     use serde::Serialize;
     use std::fmt::Write;
     use weir_store::{BlobRef, Store};
+    use weir_types::Shown;
 
     #[derive(Serialize)]
     pub struct Listing {
@@ -171,6 +174,7 @@ mod wire {
                 }
             }
             for Pack { path, blobs, blob_bytes } in &self.packs {
+                let path = Shown(path);
                 let _ = writeln!(out, "{path}\n  files   {blob_bytes} bytes in {blobs} blobs");
             }
             let loose: u64 = self.loose.iter().map(|blob| blob.size).sum();

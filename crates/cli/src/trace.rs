@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use weir_engine::{Cache, PathUse, Run};
+use weir_types::Shown;
 
 /// Runs a program once and writes down what it did with files.
 ///
@@ -55,7 +56,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
         Run { grants: &grants, limits: &limits, saves: &saves, trace: true, discard_output: false, carried: None };
     let outcome = launch(&program, &run, cache.as_ref())?;
     for warning in &outcome.stats.warnings {
-        note!("weir: warning: {warning}");
+        note!("weir: warning: {}", Shown(warning));
     }
     let uses = outcome.trace.map(|trace| trace.uses).unwrap_or_default();
     if uses.dropped > 0 {

@@ -10,6 +10,7 @@ use weir_engine::Cache;
 use weir_link::pack::{Pack, PackedEntry, PackedNode, Stored};
 use weir_store::Store;
 use weir_store::tree::write_tree;
+use weir_types::Shown;
 use weir_types::tree::{Entry, Node};
 
 /// Gets the files and the original program out of a pack again, byte for byte.
@@ -159,22 +160,23 @@ fn list(pack: &Pack<'_>, entries: &[PackedEntry], json: bool) -> Result<ExitCode
             }
         });
     }
-    let text = if json {
-        serde_json::to_string_pretty(&lines).map_err(Failure::program)? + "\n"
-    } else {
-        lines.iter().map(text_line).collect()
-    };
-    crate::out::report(format_args!("{text}"));
+    match json {
+        true => crate::out::json(&lines).map_err(Failure::program)?,
+        false => lines.iter().for_each(|line| say!("{}", text_line(line))),
+    }
     Ok(ExitCode::SUCCESS)
 }
 
 fn text_line(line: &Line<'_>) -> String {
+    let path = Shown(&line.path);
     match (line.kind, line.target) {
-        ("directory", _) => format!("{:>12} {:>12}  {:64}  {}/\n", "-", "-", "-", line.path.trim_end_matches('/')),
-        (_, Some(target)) => format!("{:>12} {:>12}  {:64}  {} -> {target}\n", "-", "-", "-", line.path),
+        ("directory", _) => {
+            format!("{:>12} {:>12}  {:64}  {}/", "-", "-", "-", Shown(line.path.trim_end_matches('/')))
+        }
+        (_, Some(target)) => format!("{:>12} {:>12}  {:64}  {path} -> {}", "-", "-", "-", Shown(target)),
         _ => {
             let digest = line.blake3.as_deref().unwrap_or("(pruned)");
-            format!("{:>12} {:>12}  {digest:64}  {}\n", line.size, line.stored, line.path)
+            format!("{:>12} {:>12}  {digest:64}  {path}", line.size, line.stored)
         }
     }
 }

@@ -1,7 +1,9 @@
 //! What the machine does to the command line: outputs that are closed, full or without a reader, and folders of the user
 //! that are none.
 
+use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -130,5 +132,30 @@ fn shells_and_manuals_know_every_command() {
     for name in names.into_iter().filter(|name| *name != "help") {
         let page = std::fs::read_to_string(folder.path().join(format!("weir-{name}.1"))).unwrap();
         assert!(page.contains("SYNOPSIS"), "{name}");
+    }
+}
+
+#[test]
+fn arguments_that_are_no_text_are_refused_in_words() {
+    let odd = OsStr::from_bytes(b"a\xffb");
+    let cases: [&[&str]; 8] = [
+        &["run", PROGRAM],
+        &["run"],
+        &["run", "--mount"],
+        &["inspect", PROGRAM, "--"],
+        &["trace", "-o", "/nowhere/t", PROGRAM],
+        &["pack", PROGRAM, "-o", "/nowhere/p", "--"],
+        &["call", "/nowhere"],
+        &["pull"],
+    ];
+    for words in cases {
+        let output = weir(words).arg(odd).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(240) && said.contains("UTF-8"), "{words:?}: {output:?}");
+    }
+    // Names of files need not be text.
+    for words in [&["inspect"][..], &["wit"], &["unpack", "--list"], &["lift", "-o", "/nowhere/l"]] {
+        let output = weir(words).arg(odd).output().unwrap();
+        assert!(matches!(output.status.code(), Some(241 | 246)), "{words:?}: {output:?}");
     }
 }

@@ -165,7 +165,7 @@ fn check(descriptor: &OciDescriptor, bytes_max: u64) -> Result<Descriptor> {
         .ok_or_else(|| answer(format!("the manifest names a layer {shown:?}, which is no SHA-256 digest")))?;
     let size = u64::try_from(descriptor.size).map_err(|_| answer("a layer has a negative size".into()))?;
     if size > bytes_max {
-        let message = format!("a layer ({media_type}) has {size} bytes; at most {bytes_max} are taken");
+        let message = format!("a layer ({media_type:?}) has {size} bytes; at most {bytes_max} are taken");
         return Err(Error::new(Kind::TooLarge, message));
     }
     Ok(Descriptor { media_type, sha256, size })

@@ -7,6 +7,7 @@
 use crate::auth::{Challenge, Credentials, challenges};
 use crate::error::{Error, Kind, Result};
 use crate::limits::{ANSWER_BYTES_MAX, CA_BYTES_MAX, MESSAGE_CHARS_MAX, NetworkLimits, PARALLEL_MAX, REDIRECTS_MAX};
+use crate::meter::Meter;
 use crate::reference::Reference;
 use futures_util::stream;
 use reqwest::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, LOCATION, WWW_AUTHENTICATE};
@@ -30,6 +31,8 @@ pub struct Options {
     pub docker_config: Option<PathBuf>,
     /// Times and sizes.
     pub limits: NetworkLimits,
+    /// Counts what moves.
+    pub meter: Meter,
 }
 
 impl Options {
@@ -147,6 +150,11 @@ impl Client {
         &self.options.limits
     }
 
+    /// Counts what moves.
+    pub(crate) fn meter(&self) -> &Meter {
+        &self.options.meter
+    }
+
     /// The address of a thing in the repository, such as `blobs/sha256:...`. Only well-formed parts come here.
     pub(crate) fn url(&self, path: &str) -> Url {
         let name = self.reference.name();
@@ -241,7 +249,11 @@ impl Client {
             Body::None => (builder, self.limits().answer_timeout),
             Body::Bytes(bytes) => (builder.body(bytes.clone()), self.limits().transfer_timeout(bytes.len() as u64)),
             Body::File(file, size) => {
-                let builder = builder.header(CONTENT_LENGTH, *size).body(stream_of(Arc::clone(file), *size));
+                let builder = builder.header(CONTENT_LENGTH, *size).body(stream_of(
+                    Arc::clone(file),
+                    *size,
+                    self.meter().clone(),
+                ));
                 (builder, self.limits().transfer_timeout(*size))
             }
         };
@@ -448,11 +460,12 @@ pub(crate) fn block_on<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
 }
 
 /// A body that reads `size` bytes of a file. Several may read the same file.
-fn stream_of(file: Arc<File>, size: u64) -> reqwest::Body {
+fn stream_of(file: Arc<File>, size: u64, meter: Meter) -> reqwest::Body {
     const PIECE_BYTES: u64 = 256 << 10;
     reqwest::Body::wrap_stream(stream::unfold(0u64, move |at| {
         let mut piece = vec![0; PIECE_BYTES.min(size.saturating_sub(at)) as usize];
         let read = if piece.is_empty() { None } else { Some(file.read_exact_at(&mut piece, at)) };
+        meter.add(piece.len() as u64);
         async move {
             let next = at + piece.len() as u64;
             read.map(|read| (read.map(|()| piece), next))

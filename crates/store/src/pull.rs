@@ -87,7 +87,8 @@ impl Puller {
         let manifest = parse_manifest(&bytes)?;
         let mut moved = Moved { fetched: bytes.len() as u64, reused: 0 };
         let packed = manifest.blob_layers.values().chain(&manifest.program).chain(&manifest.index);
-        self.check_sum("packed", packed.map(|layer| layer.size))?;
+        self.check_sum("packed", packed.clone().map(|layer| layer.size))?;
+        self.client.meter().expect(packed.map(|layer| layer.size).sum());
         let mut index_blob = None;
         let index = match &manifest.index {
             Some(descriptor) => {
@@ -139,7 +140,9 @@ impl Puller {
         moved: &mut Moved,
     ) -> Result<()> {
         if self.store.contains(&program.whole.digest) {
-            moved.reused += pieces.iter().map(|layer| manifest.blob_layers[&layer.sha256].size).sum::<u64>();
+            let reused = pieces.iter().map(|layer| manifest.blob_layers[&layer.sha256].size).sum::<u64>();
+            self.client.meter().spare(reused);
+            moved.reused += reused;
             return Ok(());
         }
         let loose = |chunk: &&BlobRef| !self.store.has(chunk);
@@ -255,6 +258,7 @@ impl Puller {
         if let Some(digest) = known
             && self.store.contains(&digest)
         {
+            self.client.meter().spare(descriptor.size);
             moved.reused += descriptor.size;
             return Ok(BlobRef { digest, size: descriptor.size });
         }
@@ -270,6 +274,7 @@ impl Puller {
     async fn layer(&self, layer: &BlobLayer, manifest: &Manifest) -> Result<Moved> {
         let descriptor = &manifest.blob_layers[&layer.sha256];
         if layer.blobs.iter().all(|blob| self.store.contains(&blob.digest)) {
+            self.client.meter().spare(descriptor.size);
             return Ok(Moved { fetched: 0, reused: descriptor.size });
         }
         let file = self.fetch(descriptor).await?;
@@ -291,6 +296,7 @@ impl Puller {
         let mut summed = Sha256::new();
         let folder = self.store.folder();
         let mut take = |piece: &[u8]| {
+            self.client.meter().add(piece.len() as u64);
             summed.update(piece);
             file.write_all(piece).map_err(|error| Error::io("cannot write to the store in", folder, &error))
         };

@@ -112,7 +112,10 @@ impl Pusher {
             return Err(Error::new(Kind::TooLarge, message));
         }
         let mut sent = Vec::new();
+        // What a layer comes to is known when it is put together; until then it counts as its blobs.
+        self.client.meter().expect(parts.files.iter().chain(&pieces).flatten().map(|blob| blob.size).sum());
         if parts.chunked.is_none() {
+            self.client.meter().expect(parts.descriptor.size);
             let body = Body::File(Arc::new(parts.file), parts.descriptor.size);
             sent.push(self.send_blob(parts.descriptor, body).await?);
         }
@@ -157,16 +160,20 @@ impl Pusher {
 
     /// Sends a layer of blobs; it is put together only if nobody knows yet what it is, or the registry lacks it.
     async fn send_layer(&self, blobs: &[BlobRef]) -> Result<Sent> {
+        let expected = blobs.iter().map(|blob| blob.size).sum();
         let note = self.store.folder().join("layers").join(layers::recipe(blobs).to_hex());
         if let Some(layer) = std::fs::read_to_string(&note).ok().and_then(|text| Layer::parse(&text)) {
             let descriptor = descriptor_of(&layer);
             if self.has(&descriptor).await? {
+                self.client.meter().spare(expected);
                 return Ok(Sent { descriptor, uploaded: false });
             }
         }
         let (store, blobs) = (self.store.clone(), blobs.to_vec());
         let encoded = tokio::task::spawn_blocking(move || layers::encode(&store, &blobs)).await;
         let (layer, file) = encoded.map_err(|_| Error::new(Kind::Store, "putting a layer together failed"))??;
+        self.client.meter().expect(layer.size);
+        self.client.meter().spare(expected);
         let sent = self.send_blob(descriptor_of(&layer), Body::File(Arc::new(file), layer.size)).await?;
         // Without the note the layer is only put together again.
         let _ = self.store.write_note(&note, &layer.note());
@@ -198,6 +205,9 @@ impl Pusher {
 
     async fn send_blob(&self, descriptor: Descriptor, body: Body) -> Result<Sent> {
         if self.has(&descriptor).await? {
+            if matches!(body, Body::File(..)) {
+                self.client.meter().spare(descriptor.size);
+            }
             return Ok(Sent { descriptor, uploaded: false });
         }
         let start = Request::new(Method::POST, self.client.url("blobs/uploads/"))

@@ -13,7 +13,11 @@ mod digest;
 pub mod entry;
 pub mod grants;
 pub mod limits;
+#[cfg(not(target_family = "wasm"))]
+mod shown;
 pub mod tree;
 pub mod units;
 
 pub use digest::Digest;
+#[cfg(not(target_family = "wasm"))]
+pub use shown::{Shown, is_hidden};

@@ -122,8 +122,8 @@ pub fn lift(program: &[u8], binding: &Binding) -> Result<Lifted, LiftError> {
     let own = |name: &str| name.starts_with("wasi:") && !name.starts_with("wasi:io/");
     let imports: Vec<String> = of_wasi.filter(|name| own(name)).cloned().collect::<BTreeSet<_>>().into_iter().collect();
     if let Some(foreign) = linked.report.remaining.iter().find(|import| import.by_program && !library) {
-        let what =
-            format!("the program imports `{}.{}`, which nobody could give to a function", foreign.module, foreign.name);
+        let (module, name) = (foreign.module.escape_debug(), foreign.name.escape_debug());
+        let what = format!("the program imports `{module}.{name}`, which nobody could give to a function");
         return Err(LiftError::new(what));
     }
     let moves = linked.report.resolved.iter().any(|import| MOVES.iter().any(|name| import.ends_with(name)));
