@@ -41,7 +41,7 @@ pub struct Options {
 /// Runs the subcommand.
 ///
 /// # Errors
-/// There is no cache, or the program cannot be linked or compiled.
+/// There is no cache, it does not keep the code, or the program cannot be linked or compiled.
 pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     let cache = Cache::of_user().ok_or_else(|| {
         Failure::grant(
@@ -52,19 +52,24 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     let limits = options.limits.collect();
     let file = program_file(&options.program, &options.registry)?;
     let program = open(&file, Some(&cache))?;
-    let fresh = if options.functions {
-        LiftedFunction::compile(&program, &limits, &cache)?
-    } else {
-        let run = Run {
-            grants: &grants,
-            limits: &limits,
-            saves: &saves,
-            trace: options.stats,
-            discard_output: false,
-            carried: None,
-        };
-        !load(&program, &run, Some(&cache))?.stats().cache_hit
+    let run = Run {
+        grants: &grants,
+        limits: &limits,
+        saves: &saves,
+        trace: options.stats,
+        discard_output: false,
+        carried: None,
     };
+    let compile = || match options.functions {
+        true => LiftedFunction::compile(&program, &limits, &cache).map_err(Failure::from),
+        false => load(&program, &run, Some(&cache)).map(|loaded| !loaded.stats().cache_hit),
+    };
+    let fresh = compile()?;
+    // A run goes on without what a full disk did not keep; here nothing else was asked for.
+    if fresh && compile()? {
+        let folder = cache.folder().display();
+        return Err(Failure::save(format!("the compiled code cannot be kept in {folder}: is there room on the disk?")));
+    }
     say!("{}: {}", file.display(), if fresh { "compiled" } else { "was compiled before" });
     Ok(ExitCode::SUCCESS)
 }

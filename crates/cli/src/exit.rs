@@ -6,6 +6,7 @@
 use std::fmt::Display;
 use std::process::ExitCode;
 use weir_engine::{Error, Kind};
+use weir_types::Shown;
 
 /// The command line is wrong.
 pub const USAGE: u8 = 240;
@@ -124,7 +125,7 @@ impl From<Error> for Failure {
         let mut message = error.to_string();
         let mut source = std::error::Error::source(&error);
         while let Some(cause) = source {
-            message.push_str(&format!("\n  because: {cause}"));
+            message.push_str(&format!("\n  because: {}", Shown(&cause.to_string())));
             source = cause.source();
         }
         Self { code, message }

@@ -159,3 +159,47 @@ fn arguments_that_are_no_text_are_refused_in_words() {
         assert!(matches!(output.status.code(), Some(241 | 246)), "{words:?}: {output:?}");
     }
 }
+
+#[test]
+fn names_of_files_forge_no_line_and_reach_no_terminal() {
+    let folder = tempfile::tempdir().unwrap();
+    let (there, odd) = (folder.path().join("in"), "a\nweir: all is well\u{1b}[2J");
+    std::fs::create_dir(&there).unwrap();
+    std::fs::write(there.join(odd), "x").unwrap();
+    let (mount, pack) = (format!("/in={}", there.display()), folder.path().join("pack.wasm"));
+    let pack = pack.to_str().unwrap();
+    let shown = "a\\nweir: all is well\\u{1b}[2J";
+    let printed = |words: &[&str]| {
+        let output = weir(words).output().unwrap();
+        let text = [output.stdout, output.stderr].concat();
+        String::from_utf8(text).unwrap()
+    };
+    printed(&["pack", PROGRAM, "--mount", &mount, "-o", pack]);
+    let list = printed(&["unpack", "--list", pack]);
+    assert!(list.lines().count() == 2 && list.contains(shown), "{list}");
+    let json = printed(&["unpack", "--list", "--json", pack]);
+    assert!(json.contains(r"/in/a\nweir: all is well\u001b[2J"), "{json}");
+
+    // The same names of what cannot be mounted or packed.
+    std::fs::remove_file(there.join(odd)).unwrap();
+    std::os::unix::net::UnixListener::bind(there.join(odd)).unwrap();
+    for words in [
+        &["run", "--mount", &mount, "tests/cli/files/probe.wat", "list", ".", "-"][..],
+        &["pack", PROGRAM, "--mount", &mount, "-o", pack],
+    ] {
+        let said = printed(words);
+        assert!(said.contains(shown) && !said.lines().any(|line| line.starts_with("weir: all")), "{said}");
+    }
+}
+
+#[test]
+fn code_that_the_cache_does_not_keep_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    // No file may get longer than 4 KiB: as on a disk without room.
+    let limited = r#"trap "" XFSZ; ulimit -f 8; exec "$0" "$@""#;
+    let mut command = Command::new("sh");
+    command.args(["-c", limited, env!("CARGO_BIN_EXE_weir"), "compile", PROGRAM]).current_dir(root()).env_clear();
+    let output = command.env("WEIR_CACHE_DIR", folder.path()).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(246) && said.contains("cannot be kept"), "{output:?}");
+}

@@ -2,6 +2,7 @@
 
 use crate::p1::Signature;
 use core::fmt;
+use weir_types::Shown;
 
 /// The error of [`link`](crate::link). One word wide; ask it with the methods below.
 #[derive(Debug)]
@@ -226,7 +227,10 @@ impl fmt::Display for LinkErrorKind {
             LinkErrorKind::IsComponent => {
                 f.write_str("this is a component (WASI 0.2 or 0.3); only core modules are linked with the shim")
             }
-            LinkErrorKind::Invalid { message } => write!(f, "the module is damaged or invalid: {message}"),
+            LinkErrorKind::Invalid { message } => {
+                // It quotes names of the module.
+                write!(f, "the module is damaged or invalid: {}", Shown(message))
+            }
             LinkErrorKind::ObjectFile { section } => write!(
                 f,
                 "this is an object file (it has a section `{section}`), not a program; link it with wasm-ld first"

@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::path::Path;
+use weir_types::Shown;
 
 /// What sort of failure it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,7 +67,7 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(&self.0.1)
+        write!(out, "{}", Shown(&self.0.1))
     }
 }
 

@@ -14,6 +14,7 @@ use std::io::{Read, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
+use weir_types::Shown;
 use weir_types::limits::Quota;
 use weir_types::tree::{Entry, Mount, Node, Tree, resolve};
 
@@ -23,7 +24,7 @@ pub struct TreeError(String);
 
 impl fmt::Display for TreeError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(&self.0)
+        write!(out, "{}", Shown(&self.0))
     }
 }
 

@@ -17,6 +17,7 @@ use crate::p1::{self, Reach};
 use component::needs_files;
 use core::fmt;
 use paths::Paths;
+use weir_types::Shown;
 use weir_types::entry::{self, ModuleEntry};
 use weir_types::grants::Tier;
 
@@ -165,7 +166,7 @@ impl InspectError {
 
 impl fmt::Display for InspectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} (at byte {:#x})", self.inner.message, self.inner.offset)
+        write!(f, "{} (at byte {:#x})", Shown(&self.inner.message), self.inner.offset)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::LinkError;
 use std::fmt;
+use weir_types::Shown;
 
 /// Why a pack cannot be made or read.
 #[derive(Debug)]
@@ -45,7 +46,7 @@ impl PackError {
 
 impl fmt::Display for PackError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(&self.message)
+        write!(out, "{}", Shown(&self.message))
     }
 }
 
