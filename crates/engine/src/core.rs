@@ -11,6 +11,7 @@ use crate::deadline::{Deadline, Watchdog};
 use crate::error::{Error, Kind, Stop};
 use crate::host_dirs;
 use crate::imports::not_granted;
+use crate::invalid::invalid;
 use crate::limiter::Limiter;
 use crate::p1;
 use crate::p1::stdio::Streams;
@@ -149,13 +150,7 @@ impl CoreProgram {
         let linked = link(bytes)?;
         stats.link_time = started.elapsed();
         let started = Instant::now();
-        let code = engine.precompile_module(&linked).map_err(|error| {
-            Error::caused(
-                Kind::Program,
-                format!("{} is not a valid WebAssembly module", program.path().display()),
-                error,
-            )
-        })?;
+        let code = engine.precompile_module(&linked).map_err(|error| invalid(program, "WebAssembly module", error))?;
         let module = keep_and_load(cache, &key, &engine, &code)?;
         stats.compile_time = started.elapsed();
         Ok(Self { engine, module, metering, stack_max: limits.stack_max, stats })

@@ -76,6 +76,19 @@ pub(crate) fn check_component(bytes: &[u8], unknown: UnknownImports) -> Result<(
     if names.is_empty() || unknown == UnknownImports::Trap { Ok(()) } else { Err(not_granted_to_component(&names)) }
 }
 
+/// Refuses a component with threads in one of its modules. Damage is for others to report.
+///
+/// # Errors
+/// It has.
+pub(crate) fn refuse_threads(bytes: &[u8]) -> Result<(), Error> {
+    for payload in Parser::new(0).parse_all(bytes).map_while(Result::ok) {
+        if let Payload::MemorySection(section) = payload {
+            section.into_iter().map_while(Result::ok).try_for_each(refuse_shared)?;
+        }
+    }
+    Ok(())
+}
+
 /// The entry of a component with these exports.
 ///
 /// # Errors

@@ -18,6 +18,7 @@ mod error;
 mod flow;
 mod host_dirs;
 mod imports;
+mod invalid;
 mod lifted;
 mod limiter;
 mod once;

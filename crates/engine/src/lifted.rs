@@ -11,6 +11,7 @@ use crate::core::{Metering, cache_key, explain_error};
 use crate::deadline::{Deadline, Watchdog};
 use crate::error::{Error, Kind};
 use crate::flow::{self, Arg, Sink, Trouble};
+use crate::invalid::invalid;
 use crate::limiter::Limiter;
 use crate::slots::{Slot, Slots};
 use crate::source::Program;
@@ -553,16 +554,14 @@ fn component(program: &Program, uses: Uses, limits: &Limits, cache: Option<&Cach
         return Ok(Compiled { engine: concurrent, component, concurrent: true, fresh: false });
     }
     let bytes = program.bytes()?;
+    crate::imports::refuse_threads(bytes)?;
     let once = if uses == Uses::One { crate::once::for_one_use(bytes) } else { None };
     let bytes = once.as_deref().unwrap_or(bytes);
     let (engine, code, concurrent) = match plain.precompile_component(bytes) {
         Ok(code) => (plain, code, false),
         Err(_) => match concurrent.precompile_component(bytes) {
             Ok(code) => (concurrent, code, true),
-            Err(error) => {
-                let what = format!("{} is not a component with functions", program.path().display());
-                return Err(Error::caused(Kind::Program, what, error));
-            }
+            Err(error) => return Err(invalid(program, "component with functions", error)),
         },
     };
     let kept = cache.and_then(|cache| cache.keep(&key(&engine), &code));

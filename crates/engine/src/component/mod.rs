@@ -19,7 +19,8 @@ use crate::cache::Cache;
 use crate::core::{Metering, Outcome, Run, cache_key, explain_error};
 use crate::deadline::Deadline;
 use crate::error::{Error, Kind, Stop};
-use crate::imports::{check_component, component_entry};
+use crate::imports::{check_component, component_entry, refuse_threads};
+use crate::invalid::invalid;
 use crate::places::Places;
 use crate::save;
 use crate::source::Program;
@@ -92,6 +93,7 @@ impl ComponentProgram {
         }
         let bytes = program.bytes()?;
         check_component(bytes, unknown)?;
+        refuse_threads(bytes)?;
         let mut stats = Stats { load_time: program.open_time() + started.elapsed(), ..Stats::default() };
         let started = Instant::now();
         let compile = |engine: &Engine| engine.precompile_component(bytes);
@@ -100,13 +102,7 @@ impl ComponentProgram {
         let (engine, code, concurrency) = match first {
             Some(code) => (sync, code, Concurrency::Off),
             None => {
-                let code = compile(&concurrent).map_err(|error| {
-                    Error::caused(
-                        Kind::Program,
-                        format!("{} is not a valid component", program.path().display()),
-                        error,
-                    )
-                })?;
+                let code = compile(&concurrent).map_err(|error| invalid(program, "component", error))?;
                 (concurrent, code, Concurrency::On)
             }
         };
