@@ -183,6 +183,9 @@ fn names_of_files_forge_no_line_and_reach_no_terminal() {
     // The same names of what cannot be mounted or packed.
     std::fs::remove_file(there.join(odd)).unwrap();
     std::os::unix::net::UnixListener::bind(there.join(odd)).unwrap();
+    std::fs::write(there.join(OsStr::from_bytes(b"b\xff")), "x").unwrap();
+    let said = printed(&["run", "--mount", &mount, "tests/cli/files/probe.wat", "list", ".", "-"]);
+    assert!(said.contains("in/b\u{fffd} has a name that is not UTF-8"), "{said}");
     for words in [
         &["run", "--mount", &mount, "tests/cli/files/probe.wat", "list", ".", "-"][..],
         &["pack", PROGRAM, "--mount", &mount, "-o", pack],
@@ -202,4 +205,24 @@ fn code_that_the_cache_does_not_keep_is_said() {
     let output = command.env("WEIR_CACHE_DIR", folder.path()).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.code() == Some(246) && said.contains("cannot be kept"), "{output:?}");
+}
+
+#[test]
+fn the_page_about_runs_names_every_option_and_exit_code() {
+    let help = String::from_utf8(weir(&["run", "--help"]).output().unwrap().stdout).unwrap();
+    let page = std::fs::read_to_string(root().join("docs/run.md")).unwrap();
+    let mut held = 0;
+    for line in help.lines() {
+        let line = line.trim_start();
+        let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
+        if word.starts_with("--") {
+            assert!(page.contains(&format!("`{word}")), "docs/run.md does not have {word}");
+            held += 1;
+        } else if word.len() == 3 && word.bytes().all(|byte| byte.is_ascii_digit()) {
+            let row = format!("| {word} | {} |", rest.trim().replace(" (nothing is printed)", "; nothing is printed"));
+            assert!(page.contains(&row), "docs/run.md does not have the row {row}");
+            held += 1;
+        }
+    }
+    assert!(held > 30, "{help}");
 }

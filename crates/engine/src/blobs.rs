@@ -252,6 +252,7 @@ impl Blobs {
         for entry in fs::read_dir(path).map_err(io)? {
             let entry = entry.map_err(io)?;
             let Ok(name) = entry.file_name().into_string() else {
+                let path = entry.path();
                 self.warn(format!("{} has a name that is not UTF-8: it is not mounted", path.display()));
                 continue;
             };
