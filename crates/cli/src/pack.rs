@@ -13,6 +13,7 @@ use weir_link::pack::{Codec, Contents, EntryPoint, PackErrorKind, PackOptions, P
 use weir_store::tree::{HostTree, ScanOptions};
 use weir_store::{BlobRef, Store};
 use weir_types::Digest;
+use weir_types::tree::{Entry, Node};
 
 /// Puts a program and its files into one WebAssembly module that needs no file system on any host.
 ///
@@ -106,7 +107,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
             Compress::Lz4 => Codec::Lz4,
             Compress::Zstd => Codec::Zstd,
         },
-        prune: prune(&options.prune)?,
+        prune: prune(&options.prune, &tree.tree.entries)?,
         by_reference: options.by_reference,
         entry: EntryPoint { args: [options.entry.clone(), options.args.clone()].concat(), env: options.env.clone() },
     };
@@ -145,13 +146,27 @@ fn time(options: &Options) -> Result<Option<u64>, Failure> {
     Ok(Some(seconds.saturating_mul(1_000_000_000)))
 }
 
-fn prune(traces: &[PathBuf]) -> Result<Option<BTreeSet<String>>, Failure> {
+/// The files that traced runs opened.
+fn prune(traces: &[PathBuf], tree: &[Entry]) -> Result<Option<BTreeSet<String>>, Failure> {
     if traces.is_empty() {
         return Ok(None);
     }
     let mut kept = BTreeSet::new();
     for path in traces {
         kept.extend(crate::trace::read(path)?.opened());
+    }
+    let all = || traces.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ");
+    let refused = |what: &str| {
+        let advice = "pruning would leave out all of them; trace a run with the same mounts that reads what it needs";
+        Err(Failure::grant(format!("{}: {what}: {advice}", all())))
+    };
+    // A link may stand for a file elsewhere in the tree.
+    let mut files = tree.iter().filter(|entry| entry.node != Node::Directory).peekable();
+    if kept.is_empty() {
+        return refused("no traced run opened a file");
+    }
+    if files.peek().is_some() && !files.any(|entry| kept.contains(&entry.path)) {
+        return refused("no traced run opened a file of the mounts");
     }
     Ok(Some(kept))
 }

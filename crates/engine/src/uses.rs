@@ -56,7 +56,8 @@ impl PathUse {
         other.reads.iter().for_each(|(from, to)| self.read(*from, *to));
     }
 
-    fn read(&mut self, from: u64, to: u64) {
+    /// Adds a range that was read.
+    pub(crate) fn read(&mut self, from: u64, to: u64) {
         if from >= to {
             return;
         }

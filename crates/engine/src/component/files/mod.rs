@@ -13,7 +13,7 @@ use super::stdio::Ends;
 use crate::blobs::Blobs;
 use crate::places::Places;
 use crate::trace::{Function, Trace};
-use crate::uses::absolute;
+use crate::uses::{PathUse, absolute};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use wasmtime::component::{HasData, Resource, ResourceTable};
 use wasmtime_wasi::filesystem::{Descriptor as HostDescriptor, WasiFilesystemCtx, WasiFilesystemCtxView};
@@ -79,6 +79,13 @@ pub(crate) struct Open {
 }
 
 impl Open {
+    /// Records what was done with the node of a path, if the run is observed.
+    fn used(&mut self, path: Option<&str>, act: impl FnOnce(&mut PathUse)) {
+        if let (Some(trace), Some(path)) = (&mut self.trace, path) {
+            trace.uses.on_path(path.to_owned(), act);
+        }
+    }
+
     /// Remembers a path that is not there, if it lies outside everything granted: it is absolute, or seen
     /// from a root that is there for single files alone.
     fn miss(&mut self, dir: NodeId, path: &str) {
@@ -122,18 +129,19 @@ impl Files {
         let id = open.tree.open_at(root, if path.is_empty() { "." } else { path }, how)?;
         drop(open);
         let access = Access { read: true, mutate: true, ..Access::default() };
-        Ok(Descriptor { node: Arc::new(self.node(id)?), kind: FileType::Directory, access })
+        Ok(Descriptor { node: Arc::new(self.node(id, || absolute("/", path))?), kind: FileType::Directory, access })
     }
 
-    /// Takes over an opened node.
-    fn node(&self, id: NodeId) -> Result<Node, Errno> {
+    /// Takes over an opened node; `path` is asked for if the run is observed.
+    fn node(&self, id: NodeId, path: impl FnOnce() -> String) -> Result<Node, Errno> {
         let mut open = self.lock();
         if open.nodes >= open.tree.quota().open_files_max {
             open.tree.release(id);
             return Err(Errno::Mfile);
         }
         open.nodes += 1;
-        Ok(Node { files: self.clone(), id })
+        let path = open.trace.is_some().then(path);
+        Ok(Node { files: self.clone(), id, path })
     }
 }
 
@@ -141,6 +149,8 @@ impl Files {
 pub(crate) struct Node {
     files: Files,
     id: NodeId,
+    /// The absolute path by which it was opened, if the run is observed.
+    path: Option<String>,
 }
 
 impl Drop for Node {
@@ -158,7 +168,10 @@ impl Node {
             return Err(Errno::Inval);
         }
         let len = out.len();
-        self.files.lock().tree.read_at(self.id, offset, out, 0, len)
+        let mut open = self.files.lock();
+        let read = open.tree.read_at(self.id, offset, out, 0, len)?;
+        open.used(self.path.as_deref(), |known| known.read(offset, offset.saturating_add(read as u64)));
+        Ok(read)
     }
 
     /// Reads into a buffer that is no larger than what the file has.
@@ -172,6 +185,7 @@ impl Node {
         let mut bytes = vec![0; len];
         let read = open.tree.read_at(self.id, offset, &mut bytes[..], 0, len)?;
         bytes.truncate(read);
+        open.used(self.path.as_deref(), |known| known.read(offset, offset.saturating_add(read as u64)));
         Ok(bytes)
     }
 
@@ -189,6 +203,7 @@ impl Node {
             Some(offset) => open.tree.write_at(self.id, offset, bytes, 0, bytes.len())?,
             None => open.tree.append(self.id, bytes, 0, bytes.len())?.0,
         };
+        open.used(self.path.as_deref(), |known| known.written = true);
         if written == 0 && !bytes.is_empty() { Err(Errno::Nospc) } else { Ok(written) }
     }
 }
@@ -299,7 +314,10 @@ impl Descriptor {
         if !self.access.write || i64::try_from(size).is_err() {
             return Err(Errno::Inval);
         }
-        node.files.lock().tree.set_size(node.id, size)
+        let mut open = node.files.lock();
+        open.tree.set_size(node.id, size)?;
+        open.used(node.path.as_deref(), |known| known.written = true);
+        Ok(())
     }
 
     pub fn set_times(&self, accessed: SetTime, modified: SetTime) -> Result<(), Errno> {
@@ -318,11 +336,26 @@ impl Descriptor {
             let errno = result.as_ref().err().map_or(0, |errno| errno.number());
             trace.touch(Function::Component(function), path, u32::MAX, errno);
         }
+        let reads = matches!(function, "open-at" | "stat-at" | "readlink-at" | "read-directory");
+        open.used(self.below(path).as_deref(), |known| match &result {
+            // What was opened says itself as what.
+            Ok(_) if function == "open-at" => {}
+            Ok(_) if function == "read-directory" => known.listed += 1,
+            Ok(_) if reads => known.asked += 1,
+            Ok(_) => known.written = true,
+            Err(Errno::Noent) => known.missed += 1,
+            Err(_) => {}
+        });
         if let Err(Errno::Noent | Errno::Perm) = result {
             open.miss(self.node.id, path);
         }
         drop(open);
         result
+    }
+
+    /// The absolute path of a path below this directory, if the run is observed.
+    fn below(&self, path: &str) -> Option<String> {
+        self.node.path.as_deref().map(|base| absolute(base, path))
     }
 
     pub fn stat_at(&self, follow: bool, path: &str) -> Result<Stat, Errno> {
@@ -356,9 +389,16 @@ impl Descriptor {
             let id = open.tree.open_at(dir.id, path, how)?;
             let kind = open.tree.kind(id);
             drop(open);
-            let node = Arc::new(dir.files.node(id)?);
+            let node = Arc::new(dir.files.node(id, || self.below(path).unwrap_or_default())?);
             let kind = kind?;
             let is_dir = kind == FileType::Directory;
+            dir.files.lock().used(node.path.as_deref(), |known| match is_dir {
+                true => known.listed += 1,
+                false => {
+                    known.opened += 1;
+                    known.written |= create || truncate;
+                }
+            });
             let access = Access { read: asked.read || !asked.write, write, mutate: asked.mutate && is_dir, ..asked };
             Ok(Self { node, kind, access })
         })
@@ -428,7 +468,10 @@ impl Descriptor {
             }
             check_path(path)?;
             check_path(new_path)?;
-            old_dir.files.lock().tree.link_at(old_dir.id, path, false, new_dir.id, new_path)
+            let mut open = old_dir.files.lock();
+            open.tree.link_at(old_dir.id, path, false, new_dir.id, new_path)?;
+            open.used(new.below(new_path).as_deref(), |known| known.written = true);
+            Ok(())
         })
     }
 
@@ -437,7 +480,10 @@ impl Descriptor {
             let (old_dir, new_dir) = (self.dir()?, new.dir()?);
             check_path(path)?;
             check_path(new_path)?;
-            old_dir.files.lock().tree.rename_at(old_dir.id, path, new_dir.id, new_path)
+            let mut open = old_dir.files.lock();
+            open.tree.rename_at(old_dir.id, path, new_dir.id, new_path)?;
+            open.used(new.below(new_path).as_deref(), |known| known.written = true);
+            Ok(())
         })
     }
 
@@ -693,6 +739,31 @@ mod tests {
             let _ = dir.stat_at(true, path);
         }
         assert_eq!(files.lock().missed, ["/tmp/x", "/etc/y"]);
+    }
+
+    #[test]
+    fn what_an_observed_run_does_with_files_is_recorded() {
+        let files = files();
+        files.lock().trace = Some(Trace::default());
+        let dir = files.directory("open").unwrap();
+        let file = dir.open_at(false, "a", OLD, READ).unwrap();
+        file.read(1, 2).unwrap();
+        dir.open_at(false, "deep/../deep", OLD, READ).unwrap();
+        dir.listing().unwrap();
+        dir.stat_at(false, "a").unwrap();
+        dir.stat_at(false, "none").unwrap_err();
+        let new = dir.open_at(false, "new", OpenFlags { create: true, ..OLD }, READ_WRITE).unwrap();
+        new.write(0, b"x").unwrap();
+        dir.rename_at("new", &dir, "deep/moved").unwrap();
+        let trace = files.lock().trace.take().unwrap();
+        let used = |path: &str| trace.uses.paths[path].clone();
+        let read = PathUse { opened: 1, asked: 1, reads: vec![(1, 3)], ..PathUse::default() };
+        assert_eq!(used("/open/a"), read);
+        assert_eq!(used("/open/deep"), PathUse { listed: 1, ..PathUse::default() });
+        assert_eq!(used("/open"), PathUse { listed: 1, ..PathUse::default() });
+        assert_eq!(used("/open/none"), PathUse { missed: 1, ..PathUse::default() });
+        assert_eq!(used("/open/new"), PathUse { opened: 1, written: true, ..PathUse::default() });
+        assert!(used("/open/deep/moved").written);
     }
 
     #[test]
