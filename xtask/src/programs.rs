@@ -18,6 +18,8 @@ pub struct Case {
     pub program: &'static str,
     /// Folders of `.programs` that it reads, and where it expects them.
     pub data: &'static [(&'static str, &'static str)],
+    /// Folders of its inputs that it expects elsewhere, too.
+    pub folders: &'static [(&'static str, &'static str)],
     pub args: &'static [&'static str],
     /// Files that it writes into `/w`.
     pub outputs: &'static [&'static str],
@@ -29,14 +31,26 @@ pub struct Case {
 
 /// A run of a program that writes nothing and reads no folder but `/w`.
 const fn plain(name: &'static str, program: &'static str, args: &'static [&'static str]) -> Case {
-    Case { name, program, data: &[], args, outputs: &[], scratch: &[], stock_options: &[] }
+    Case { name, program, data: &[], folders: &[], args, outputs: &[], scratch: &[], stock_options: &[] }
 }
 
 /// Options without which the stock command line refuses WASI 0.3.
 pub const WASI_03: &[&str] = &["-S", "p3", "-W", "component-model-async=y"];
 
 /// Real programs, from short to long.
-pub const REAL: [Case; 8] = [
+pub const REAL: [Case; 11] = [
+    // A module that exports `_initialize` and, under the empty name, its entry.
+    Case {
+        outputs: &["out.json", "out.iwi.cbor"],
+        ..plain("png-read-image", "png-read-image.wasm", &["/w/gradient.png", "/w/out.json", "/w/out.iwi.cbor"])
+    },
+    // The names of its temporary files come from a device, which is a file here.
+    Case {
+        outputs: &["out.gbr"],
+        folders: &[("dev", "/dev")],
+        scratch: &["/tmp"],
+        ..plain("svg-flatten", "svg-flatten.wasm", &["--no-usvg", "/w/plate.svg", "/w/out.gbr"])
+    },
     Case { outputs: &["out.png"], ..plain("resvg", "resvg.wasm", &["/w/figure.svg", "/w/out.png"]) },
     Case { outputs: &["out.svg"], ..plain("usvg", "usvg.wasm", &["/w/figure.svg", "/w/out.svg"]) },
     Case { outputs: &["out.wav"], ..plain("flite", "flite.wasm", &["-f", "/w/speech.txt", "-o", "/w/out.wav"]) },
@@ -50,6 +64,7 @@ pub const REAL: [Case; 8] = [
         scratch: &["/tmp"],
         ..plain("yosys", "yosys.wasm", &["-q", "-s", "/w/main.ys"])
     },
+    Case { outputs: &["out.s"], ..plain("cc1", "cc1.wasm", &["-quiet", "-O2", "/w/main.c", "-o", "/w/out.s"]) },
 ];
 
 /// Our own programs, which use files in the ways of five languages and print what they see.
@@ -158,6 +173,9 @@ impl Case {
         for (folder, guest) in self.data {
             command.arg("--mount").arg(pair(guest, &programs.join(folder)));
         }
+        for (folder, guest) in self.folders {
+            command.arg("--mount").arg(pair(guest, &work.join(folder)));
+        }
         for guest in self.scratch {
             command.arg("--scratch").arg(guest);
         }
@@ -175,6 +193,9 @@ impl Case {
         command.args(self.stock_options).arg("--dir").arg(format!("{}::/w", work.display()));
         for (folder, guest) in self.data {
             command.arg("--dir").arg(format!("{}::{guest}", programs.join(folder).display()));
+        }
+        for (folder, guest) in self.folders {
+            command.arg("--dir").arg(format!("{}::{guest}", work.join(folder).display()));
         }
         for guest in self.scratch {
             let folder = work.with_extension(guest.trim_start_matches('/'));

@@ -131,7 +131,7 @@ fn clippy(root: &Path) -> Result<Tally> {
 
 /// What `scripts/guests.sh`, `scripts/programs.sh` and `scripts/engines.sh` make, one by one: what one lacks does not stop the others.
 const GUESTS: [&str; 9] = ["bench", "c", "cpp", "go", "rust", "p2", "own", "p3", "net"];
-const PROGRAMS: [&str; 6] = ["python", "quickjs", "resvg", "flite", "sqlite", "yosys"];
+const PROGRAMS: [&str; 9] = ["python", "quickjs", "resvg", "flite", "sqlite", "yosys", "png", "svg-flatten", "cc1"];
 const ENGINES: [&str; 5] = ["node", "wasmi", "chromium", "jco", "python"];
 
 /// The exit code of a script that could not reach a registry.
