@@ -1,11 +1,12 @@
 //! Calls and values as text: the WAVE encoding of the component model (<https://github.com/bytecodealliance/wasm-tools/tree/main/crates/wasm-wave>),
-//! with arguments by name, and `@path` for a text or for bytes that lie somewhere else.
+//! which `wasm-wave` reads and writes. What is added here is what a command line needs: arguments by name, `@path` for a
+//! text or for bytes that lie somewhere else (also inside lists, tuples, records and options), and streams.
 
 use crate::flow::{Arg, Sink, is_input, is_output};
 use std::cell::Cell;
-use std::fmt::Write;
 use std::io::Read;
-use wasmtime::component::{Type, Val};
+use wasmtime::component::wasm_wave::parser::{Parser, ParserError, ParserErrorKind};
+use wasmtime::component::{Type, Val, wasm_wave};
 
 /// Gives the bytes behind `@path`, or says what is wrong.
 pub type Fetch<'f> = &'f mut dyn FnMut(&str) -> Result<Vec<u8>, String>;
@@ -133,6 +134,7 @@ pub fn type_name(ty: &Type) -> String {
         Type::Char => "char".into(),
         Type::String => "string".into(),
         Type::List(inner) => format!("list<{}>", type_name(&inner.ty())),
+        Type::FixedLengthList(inner) => format!("list<{}, {}>", type_name(&inner.ty()), inner.len()),
         Type::Option(inner) => format!("option<{}>", type_name(&inner.ty())),
         Type::Result(both) => {
             let name = |ty: Option<Type>| ty.map_or("_".into(), |ty| type_name(&ty));
@@ -239,7 +241,9 @@ impl<'t> Text<'t> {
             return streams.read("-").map(Arg::Stream);
         }
         if self.rest.starts_with('"') {
-            let text = self.quoted('"')?;
+            let Val::String(text) = self.value(&Type::String, &mut |_| Err(String::new()))? else {
+                return Err(self.no(&Type::String));
+            };
             return Ok(Arg::Stream(Box::new(std::io::Cursor::new(text.into_bytes()))));
         }
         Err(format!("a stream is @FILE, - for stdin, or a text in quotes: {}", self.here()))
@@ -258,59 +262,80 @@ impl<'t> Text<'t> {
 
     fn value(&mut self, ty: &Type, fetch: Fetch<'_>) -> Result<Val, String> {
         self.skip();
+        if self.rest.starts_with('@') {
+            return self.fetched(ty, fetch);
+        }
         let start = self.rest;
-        let wrong = |text: &Self| {
-            text.unfit.set(true);
-            let mut back = Text { all: text.all, rest: start, unfit: Cell::new(true) };
-            back.skip();
-            format!("this is no {}: {}", type_name(ty), back.here())
-        };
-        if let (Some(path), Type::String | Type::List(_)) = (self.path(), ty) {
-            let bytes = fetch(path)?;
-            return match ty {
-                Type::String => String::from_utf8(bytes)
-                    .map(Val::String)
-                    .map_err(|_| format!("{path} is not UTF-8, so it is no string")),
-                Type::List(list) if list.ty() == Type::U8 => Ok(Val::List(bytes.into_iter().map(Val::U8).collect())),
-                _ => Err(wrong(self)),
-            };
+        match Parser::new(start).parse_raw_value() {
+            Ok(raw) => {
+                let value = raw.node().to_wasm_value(ty, start).map_err(|error| self.unlike(ty, &error))?;
+                self.rest = start.get(raw.node().span().end..).unwrap_or_default();
+                Ok(value)
+            }
+            Err(error) => self.with_files(ty, fetch).unwrap_or_else(|| Err(self.unlike(ty, &error))),
         }
-        self.rest = start;
+    }
+
+    /// The bytes behind `@path`.
+    fn fetched(&mut self, ty: &Type, fetch: Fetch<'_>) -> Result<Val, String> {
+        let start = self.rest;
+        let Some(path) = self.path() else { return Err("the path after @ has no end: a \" is missing".into()) };
         match ty {
-            Type::String if !start.starts_with('"') => Err(wrong(self)),
-            Type::String => self.quoted('"').map(Val::String),
-            Type::Char => {
-                let text = self.quoted('\'')?;
-                let mut chars = text.chars();
-                match (chars.next(), chars.next()) {
-                    (Some(one), None) => Ok(Val::Char(one)),
-                    _ => Err(wrong(self)),
-                }
+            Type::String => String::from_utf8(fetch(path)?)
+                .map(Val::String)
+                .map_err(|_| format!("{path} is not UTF-8, so it is no string")),
+            Type::List(list) if list.ty() == Type::U8 => Ok(Val::List(fetch(path)?.into_iter().map(Val::U8).collect())),
+            // What is no option itself may stand without its `some`.
+            Type::Option(option) => {
+                self.rest = start;
+                Ok(Val::Option(Some(Box::new(self.fetched(&option.ty(), fetch)?))))
             }
-            Type::List(list) => Ok(Val::List(self.items("[", "]", |text| text.value(&list.ty(), fetch))?)),
-            Type::Tuple(tuple) => self.tuple(tuple, fetch),
-            Type::Record(record) => self.record(record, fetch),
-            Type::Flags(flags) => {
-                let names = self.items("{", "}", |text| Ok(text.word().to_owned()))?;
-                match names.iter().find(|name| !flags.names().any(|known| known == **name)) {
-                    None => Ok(Val::Flags(names)),
-                    Some(_) => Err(wrong(self)),
-                }
+            _ => {
+                self.rest = start;
+                Err(self.no(ty))
             }
-            Type::Option(option) => self.option(&option.ty(), fetch),
-            Type::Result(result) => self.result(result, fetch).ok_or_else(|| wrong(self))?,
-            Type::Enum(cases) => {
-                let word = self.word();
-                if cases.names().any(|name| name == word) { Ok(Val::Enum(word.into())) } else { Err(wrong(self)) }
-            }
-            Type::Variant(variant) => {
-                let word = self.word();
-                let case = variant.cases().find(|case| case.name == word).ok_or_else(|| wrong(self))?;
-                let inside = case.ty.map(|ty| self.inside(&ty, fetch)).transpose()?;
-                Ok(Val::Variant(word.into(), inside.map(Box::new)))
-            }
-            _ => number(ty, self.word()).ok_or_else(|| wrong(self)),
         }
+    }
+
+    /// A value with an `@path` somewhere inside, which is no WAVE. Nothing if its type holds no others.
+    fn with_files(&mut self, ty: &Type, fetch: Fetch<'_>) -> Option<Result<Val, String>> {
+        let opens = |text: &Self, token: &str| text.rest.starts_with(token);
+        Some(match ty {
+            Type::List(list) if opens(self, "[") => {
+                self.items("[", "]", |text| text.value(&list.ty(), fetch)).map(Val::List)
+            }
+            Type::Tuple(tuple) if opens(self, "(") => self.tuple(tuple, fetch),
+            Type::Record(record) if opens(self, "{") => self.record(record, fetch),
+            Type::Option(option) if opens(self, "some") => {
+                self.word();
+                self.inside(&option.ty(), fetch).map(|value| Val::Option(Some(Box::new(value))))
+            }
+            Type::Option(option) => {
+                return self.with_files(&option.ty(), fetch).map(|value| Ok(Val::Option(Some(Box::new(value?)))));
+            }
+            _ => return None,
+        })
+    }
+
+    /// Says that what comes next is no `ty`.
+    fn no(&self, ty: &Type) -> String {
+        self.unfit.set(true);
+        format!("this is no {}: {}", type_name(ty), self.here())
+    }
+
+    /// The same, with what the reader of WAVE says of it where that helps.
+    fn unlike(&self, ty: &Type, error: &ParserError) -> String {
+        let what = match error.kind() {
+            ParserErrorKind::InvalidToken if self.rest.starts_with('"') => {
+                "the text has no end, or an escape that there is not (\\n, \\t, \\r, \\\", \\', \\\\ and \\u{...} there are)"
+            }
+            ParserErrorKind::NestingTooDeep => "it is nested too deeply",
+            ParserErrorKind::DuplicateField => "a field is given twice",
+            ParserErrorKind::DuplicateFlag => "a flag is given twice",
+            ParserErrorKind::UnexpectedEnd => "it has no end",
+            _ => return self.no(ty),
+        };
+        format!("{}: {what}", self.no(ty))
     }
 
     /// `@path`, up to a comma, a bracket or a space; `@"a path"` for any other.
@@ -325,41 +350,6 @@ impl<'t> Text<'t> {
         let (path, rest) = self.rest.split_at(end);
         self.rest = rest;
         Some(path)
-    }
-
-    fn quoted(&mut self, quote: char) -> Result<String, String> {
-        self.skip();
-        let wrong = |text: &Self| format!("there should be a text in {quote} {}", text.here());
-        let Some(mut rest) = self.rest.strip_prefix(quote) else { return Err(wrong(self)) };
-        let mut out = String::new();
-        loop {
-            let mut chars = rest.chars();
-            let next = chars.next().ok_or_else(|| format!("the text has no end: a {quote} is missing"))?;
-            rest = chars.as_str();
-            if next == quote {
-                self.rest = rest;
-                return Ok(out);
-            }
-            if next != '\\' {
-                out.push(next);
-                continue;
-            }
-            let escape = chars.next().ok_or_else(|| wrong(self))?;
-            rest = chars.as_str();
-            out.push(match escape {
-                'n' => '\n',
-                't' => '\t',
-                'r' => '\r',
-                '0' => '\0',
-                'u' => {
-                    let (code, after) =
-                        rest.strip_prefix('{').and_then(|rest| rest.split_once('}')).ok_or_else(|| wrong(self))?;
-                    rest = after;
-                    u32::from_str_radix(code, 16).ok().and_then(char::from_u32).ok_or_else(|| wrong(self))?
-                }
-                other => other,
-            });
-        }
     }
 
     fn items<T>(
@@ -418,113 +408,27 @@ impl<'t> Text<'t> {
         });
         Ok(Val::Record(fields.collect::<Result<_, _>>()?))
     }
-
-    fn option(&mut self, ty: &Type, fetch: Fetch<'_>) -> Result<Val, String> {
-        let start = self.rest;
-        match self.word() {
-            "none" => return Ok(Val::Option(None)),
-            "some" => return Ok(Val::Option(Some(Box::new(self.inside(ty, fetch)?)))),
-            _ => self.rest = start,
-        }
-        // What is no option itself may stand without its `some`.
-        Ok(Val::Option(Some(Box::new(self.value(ty, fetch)?))))
-    }
-
-    fn result(
-        &mut self,
-        result: &wasmtime::component::types::ResultType,
-        fetch: Fetch<'_>,
-    ) -> Option<Result<Val, String>> {
-        let word = self.word();
-        let ty = match word {
-            "ok" => result.ok(),
-            "err" => result.err(),
-            _ => return None,
-        };
-        let inside = match ty.map(|ty| self.inside(&ty, fetch)).transpose() {
-            Ok(inside) => inside.map(Box::new),
-            Err(error) => return Some(Err(error)),
-        };
-        Some(Ok(Val::Result(if word == "ok" { Ok(inside) } else { Err(inside) })))
-    }
 }
 
-fn number(ty: &Type, word: &str) -> Option<Val> {
-    Some(match ty {
-        Type::Bool => Val::Bool(word.parse().ok()?),
-        Type::S8 => Val::S8(word.parse().ok()?),
-        Type::U8 => Val::U8(word.parse().ok()?),
-        Type::S16 => Val::S16(word.parse().ok()?),
-        Type::U16 => Val::U16(word.parse().ok()?),
-        Type::S32 => Val::S32(word.parse().ok()?),
-        Type::U32 => Val::U32(word.parse().ok()?),
-        Type::S64 => Val::S64(word.parse().ok()?),
-        Type::U64 => Val::U64(word.parse().ok()?),
-        Type::Float32 => Val::Float32(word.parse().ok()?),
-        Type::Float64 => Val::Float64(word.parse().ok()?),
-        _ => return None,
-    })
-}
-
-/// A value as text.
+/// A value as text, which can be given back as it is.
 pub fn show(value: &Val) -> String {
-    let mut out = String::new();
-    write(value, &mut out);
-    out
+    let text = if has_text(value) { wasm_wave::to_string(value).ok() } else { None };
+    text.unwrap_or_else(|| "(a value that no text stands for)".into())
 }
 
-fn write(value: &Val, out: &mut String) {
-    let mut list = |open: &str, items: &[Val], close: &str| {
-        out.push_str(open);
-        for (at, item) in items.iter().enumerate() {
-            out.push_str(if at > 0 { ", " } else { "" });
-            write(item, out);
-        }
-        out.push_str(close);
-    };
-    // Writing to a string does not fail.
-    let _ = match value {
-        Val::Bool(value) => write!(out, "{value}"),
-        Val::S8(value) => write!(out, "{value}"),
-        Val::U8(value) => write!(out, "{value}"),
-        Val::S16(value) => write!(out, "{value}"),
-        Val::U16(value) => write!(out, "{value}"),
-        Val::S32(value) => write!(out, "{value}"),
-        Val::U32(value) => write!(out, "{value}"),
-        Val::S64(value) => write!(out, "{value}"),
-        Val::U64(value) => write!(out, "{value}"),
-        Val::Float32(value) => write!(out, "{value}"),
-        Val::Float64(value) => write!(out, "{value}"),
-        Val::Char(value) => write!(out, "{value:?}"),
-        Val::String(value) => write!(out, "{value:?}"),
-        Val::Enum(name) => write!(out, "{name}"),
-        Val::Flags(names) => write!(out, "{{{}}}", names.join(", ")),
-        Val::List(items) => return list("[", items, "]"),
-        Val::Tuple(items) => return list("(", items, ")"),
-        Val::Record(fields) => {
-            out.push('{');
-            for (at, (name, value)) in fields.iter().enumerate() {
-                let _ = write!(out, "{}{name}: ", if at > 0 { ", " } else { "" });
-                write(value, out);
-            }
-            out.push('}');
-            Ok(())
-        }
-        Val::Variant(name, inside) => return write_case(name, inside.as_deref(), out),
-        Val::Option(None) => return write_case("none", None, out),
-        Val::Option(Some(inside)) => return write_case("some", Some(inside), out),
-        Val::Result(Ok(inside)) => return write_case("ok", inside.as_deref(), out),
-        Val::Result(Err(inside)) => return write_case("err", inside.as_deref(), out),
-        _ => write!(out, "(a value that no text stands for)"),
-    };
-}
-
-fn write_case(name: &str, inside: Option<&Val>, out: &mut String) {
-    out.push_str(name);
-    if let Some(inside) = inside {
-        out.push('(');
-        write(inside, out);
-        out.push(')');
+/// Whether there is WAVE for a value: there is none for what is handed over, as streams and resources are.
+fn has_text(value: &Val) -> bool {
+    let inside = |value: &Option<Box<Val>>| value.as_deref().is_none_or(has_text);
+    match value {
+        Val::Bool(_) | Val::Char(_) | Val::String(_) | Val::Enum(_) | Val::Flags(_) => true,
+        Val::S8(_) | Val::S16(_) | Val::S32(_) | Val::S64(_) => true,
+        Val::U8(_) | Val::U16(_) | Val::U32(_) | Val::U64(_) => true,
+        Val::Float32(_) | Val::Float64(_) => true,
+        Val::List(items) | Val::Tuple(items) | Val::FixedLengthList(items) => items.iter().all(has_text),
+        Val::Record(fields) => fields.iter().all(|(_, value)| has_text(value)),
+        Val::Variant(_, value) | Val::Option(value) => inside(value),
+        Val::Result(Ok(value) | Err(value)) => inside(value),
+        _ => false,
     }
 }
 
@@ -560,10 +464,133 @@ mod tests {
             (r#"f("a", 1, 2)"#, "more arguments than the 2"),
             (r#"f("a", text: "b")"#, "text is given twice"),
             (r#"f("a"#, "the text has no end"),
+            (r#"f("\d+", 1)"#, "an escape that there is not"),
             (r#"f("a", 1) g"#, "more than one call"),
         ] {
             let error = read(call, &params).unwrap_err();
             assert!(error.contains(words), "{call}: {error}");
+        }
+    }
+
+    /// Types of all kinds, with names that are words of WAVE itself.
+    const TYPES: &str = r#"(component
+        (type $e' (enum "true" "none" "plain")) (import "e" (type $e (eq $e')))
+        (type $v' (variant (case "some" string) (case "inf") (case "x" (list u8)))) (import "v" (type $v (eq $v')))
+        (type $r' (record (field "ok" f32) (field "text" string) (field "may" (option s8)))) (import "r" (type $r (eq $r')))
+        (type $g' (flags "err" "b" "nan")) (import "g" (type $g (eq $g')))
+        (import "f" (func (param "a" bool) (param "b" s8) (param "c" u8) (param "d" s16) (param "e" u16) (param "f" s32)
+            (param "g" u32) (param "h" s64) (param "i" u64) (param "j" f32) (param "k" f64) (param "l" char)
+            (param "m" string) (param "n" (list u8)) (param "o" (list string)) (param "p" (option string))
+            (param "q" (option (option u8))) (param "s" (result u32 (error string))) (param "t" (result))
+            (param "u" (tuple u8 string)) (param "v" $v) (param "w" $e) (param "x" $r) (param "y" $g)
+            (param "z" (list (option $e))))))"#;
+
+    fn params() -> Vec<(String, Type)> {
+        let engine = wasmtime::Engine::default();
+        let component = wasmtime::component::Component::new(&engine, wat::parse_str(TYPES).unwrap()).unwrap();
+        let ty = component.component_type();
+        let found = ty.imports(&engine).find_map(|(_, item)| match item.ty {
+            wasmtime::component::types::ComponentItem::ComponentFunc(function) => Some(function),
+            _ => None,
+        });
+        found.unwrap().params().map(|(name, ty)| (name.to_owned(), ty)).collect()
+    }
+
+    /// A value of a type, chosen by the numbers that `next` gives.
+    fn any(ty: &Type, next: &mut dyn FnMut() -> u64) -> Val {
+        let text = |next: &mut dyn FnMut() -> u64| -> String {
+            let all: Vec<char> = "ab\"\\'\n\t\0\u{1b}ä日\u{202e}{}[],:%@/ ".chars().collect();
+            (0..next() % 6).map(|_| all[next() as usize % all.len()]).collect()
+        };
+        let boxed = |ty: Option<Type>, next: &mut dyn FnMut() -> u64| ty.map(|ty| Box::new(any(&ty, next)));
+        let number = next();
+        match ty {
+            Type::Bool => Val::Bool(number.is_multiple_of(2)),
+            Type::S8 => Val::S8(number as i8),
+            Type::U8 => Val::U8(number as u8),
+            Type::S16 => Val::S16(number as i16),
+            Type::U16 => Val::U16(number as u16),
+            Type::S32 => Val::S32(number as i32),
+            Type::U32 => Val::U32(number as u32),
+            Type::S64 => Val::S64(number as i64),
+            Type::U64 => Val::U64(number),
+            Type::Float32 => Val::Float32(f32::from_bits(number as u32)),
+            Type::Float64 => Val::Float64(f64::from_bits(number.rotate_left(17))),
+            Type::Char => Val::Char(char::from_u32(number as u32 % 0x11_0000).unwrap_or('\'')),
+            Type::String => Val::String(text(next)),
+            Type::List(list) => Val::List((0..number % 4).map(|_| any(&list.ty(), next)).collect()),
+            Type::Tuple(tuple) => Val::Tuple(tuple.types().map(|ty| any(&ty, next)).collect()),
+            Type::Option(option) => Val::Option((!number.is_multiple_of(3)).then(|| Box::new(any(&option.ty(), next)))),
+            Type::Result(result) if number.is_multiple_of(2) => Val::Result(Ok(boxed(result.ok(), next))),
+            Type::Result(result) => Val::Result(Err(boxed(result.err(), next))),
+            Type::Record(record) => {
+                Val::Record(record.fields().map(|field| (field.name.to_owned(), any(&field.ty, next))).collect())
+            }
+            Type::Variant(variant) => {
+                let case = variant.cases().nth(number as usize % variant.cases().len()).unwrap();
+                Val::Variant(case.name.to_owned(), boxed(case.ty, next))
+            }
+            Type::Enum(cases) => Val::Enum(cases.names().nth(number as usize % cases.names().len()).unwrap().into()),
+            Type::Flags(flags) => {
+                let names = flags.names().enumerate().filter(|(at, _)| number >> at & 1 == 1);
+                let mut names: Vec<String> = names.map(|(_, name)| name.to_owned()).collect();
+                // The order in which they are read back; it means nothing.
+                names.sort();
+                Val::Flags(names)
+            }
+            _ => unreachable!("the types are those above"),
+        }
+    }
+
+    #[test]
+    fn what_is_printed_can_be_given_back() {
+        let params = params();
+        let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+        let mut next = || {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state
+        };
+        for _ in 0..2_000 {
+            let values: Vec<Val> = params.iter().map(|(_, ty)| any(ty, &mut next)).collect();
+            let texts: Vec<String> = values.iter().map(show).collect();
+            let call = format!("f({})", texts.join(", "));
+            let back = arguments(&call, &params, &mut |_| Err("no file".into()))
+                .unwrap_or_else(|error| panic!("{call}: {error}"));
+            // NaN is not equal to itself; its text is.
+            assert_eq!(back.iter().map(show).collect::<Vec<_>>(), texts, "{call}");
+        }
+    }
+
+    #[test]
+    fn words_of_wave_and_files_inside_values() {
+        let params = params();
+        let of = |name: &str, text: &str| -> Result<String, String> {
+            let param = params.iter().find(|(known, _)| known == name).unwrap().clone();
+            read(&format!("f({text})"), &[param]).map(|values| values[0].clone())
+        };
+        for (name, text, shown) in [
+            ("k", "nan", "nan"),
+            ("k", "-inf", "-inf"),
+            ("w", "%true", "%true"),
+            ("w", "plain", "plain"),
+            ("v", "%some(\"a\")", "%some(\"a\")"),
+            ("p", "\"a\"", "some(\"a\")"),
+            ("p", "@a", "some(\"<a>\")"),
+            ("p", "some(@a)", "some(\"<a>\")"),
+            ("o", "[@a, \"b\", @c]", "[\"<a>\", \"b\", \"<c>\"]"),
+            ("u", "(7, @a)", "(7, \"<a>\")"),
+            ("x", "{ok: 1, text: @a}", "{ok: 1, text: \"<a>\"}"),
+            ("n", "@a", "[60, 97, 62]"),
+            ("y", "{}", "{}"),
+        ] {
+            assert_eq!(of(name, text).as_deref(), Ok(shown), "{text}");
+        }
+        for (name, text) in
+            [("w", "true"), ("c", "@a"), ("c", "256"), ("w", "other"), ("y", "{b, b}"), ("o", "[@a, 1]")]
+        {
+            assert!(of(name, text).is_err_and(|error| error.contains("this is no")), "{text}");
         }
     }
 }
