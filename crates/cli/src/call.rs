@@ -14,8 +14,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-use weir_engine::{Cache, LiftedFunction, Sink, Val, wave, within_time};
-use weir_types::limits::Limits;
+use weir_engine::{Cache, LiftedFunction, Sink, Val, open_within_time, wave, within_time, written_within_time};
+use weir_types::limits::{Limits, VALUE_BYTES_MAX};
 use weir_types::units::parse_size;
 
 /// Calls a function that a component exports.
@@ -71,21 +71,27 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     let function = while_compiling(program.path(), load)?;
     let mut times = Vec::new();
     let mut result = None;
-    let mut outputs = Outputs::new(options, &function)?;
+    let mut outputs = Outputs::new(options, &function, &limits)?;
     let wrong = |error| Failure::grant(format!("{name}: {error}"));
     if function.has_streams() {
         for _ in 0..options.repeat {
             // A stream is used up by a call.
             outputs.open()?;
             let mut streams = Opened { outputs: &mut outputs, repeat: options.repeat, limits: &limits };
-            let args = wave::arguments_with_streams(&options.call, function.params(), &mut fetch, &mut streams);
+            let args = wave::arguments_with_streams(
+                &options.call,
+                function.params(),
+                &mut |path| fetch(path, &limits),
+                &mut streams,
+            );
             let args = args.map_err(wrong)?;
             let started = Instant::now();
             result = function.call_with_streams(args, &mut |name| outputs.sink(name))?;
             times.push(started.elapsed());
         }
     } else {
-        let args = wave::arguments(&options.call, function.params(), &mut fetch).map_err(wrong)?;
+        let args =
+            wave::arguments(&options.call, function.params(), &mut |path| fetch(path, &limits)).map_err(wrong)?;
         for _ in 0..options.repeat {
             let started = Instant::now();
             result = function.call(&args)?;
@@ -101,8 +107,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
 /// What lies behind `@path`, or stdin, to be read while the function runs.
 fn open_stream(path: &str, repeat: u32, limits: &Limits) -> Result<Box<dyn Read + Send>, String> {
     if path != "-" {
-        let file = File::open(path).map_err(|error| format!("cannot read {path}: {error}"))?;
-        return Ok(within_time(file, limits));
+        return open_within_time(Path::new(path), limits).map_err(|error| format!("cannot read {path}: {error}"));
     }
     if repeat > 1 {
         return Err("stdin can be read once: not with --repeat".into());
@@ -126,12 +131,12 @@ impl wave::Streams for Opened<'_, '_> {
 
     fn write(&mut self, path: &str) -> Result<Sink, String> {
         if path == "-" {
-            return Ok(Box::new(Stdout { gone: self.outputs.gone.clone() }));
+            return self.outputs.stdout().map_err(|error| format!("cannot write stdout: {error}"));
         }
         let output = Output::open(Path::new(path)).map_err(|failure| failure.message().to_owned())?;
         let sink = output.file().try_clone().map_err(|error| format!("cannot write {path}: {error}"))?;
         self.outputs.written.push(output);
-        Ok(Box::new(sink))
+        Ok(written_within_time(sink, self.limits))
     }
 }
 
@@ -141,18 +146,19 @@ struct Outputs<'o> {
     place: Option<&'o Path>,
     /// Files under other names, until all is well.
     written: Vec<Output>,
+    limits: &'o Limits,
     /// Whether the reader of stdout is gone.
     gone: Arc<AtomicBool>,
 }
 
 impl<'o> Outputs<'o> {
-    fn new(options: &'o Options, function: &LiftedFunction) -> Result<Self, Failure> {
+    fn new(options: &'o Options, function: &LiftedFunction, limits: &'o Limits) -> Result<Self, Failure> {
         let (names, place) = (function.result_streams(), options.output.as_deref());
         if names.len() > 1 && !place.is_some_and(is_folder) {
             let what = format!("the result has the streams {}: give -o DIR/, where each has a file", names.join(", "));
             return Err(Failure::grant(what));
         }
-        Ok(Self { names, place, written: Vec::new(), gone: Arc::default() })
+        Ok(Self { names, place, written: Vec::new(), limits, gone: Arc::default() })
     }
 
     fn open(&mut self) -> Result<(), Failure> {
@@ -172,10 +178,15 @@ impl<'o> Outputs<'o> {
     fn sink(&mut self, name: &str) -> Sink {
         let at = self.names.iter().position(|known| known == name);
         match at.and_then(|at| self.written.get(at)).map(|output| output.file().try_clone()) {
-            Some(Ok(file)) => Box::new(file),
+            Some(Ok(file)) => written_within_time(file, self.limits),
             Some(Err(_)) => Box::new(io::sink()),
-            None => Box::new(Stdout { gone: self.gone.clone() }),
+            None => self.stdout().unwrap_or_else(|_| Box::new(io::sink())),
         }
+    }
+
+    fn stdout(&self) -> io::Result<Sink> {
+        let stdout = File::from(io::stdout().as_fd().try_clone_to_owned()?);
+        Ok(Box::new(Stdout { gone: self.gone.clone(), out: written_within_time(stdout, self.limits) }))
     }
 
     fn keep(self) -> Result<(), Failure> {
@@ -186,31 +197,35 @@ impl<'o> Outputs<'o> {
 /// What is written to stdout is there at once.
 struct Stdout {
     gone: Arc<AtomicBool>,
+    out: Sink,
 }
 
 impl Write for Stdout {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let mut stdout = io::stdout().lock();
-        let written = stdout.write_all(bytes).and_then(|()| stdout.flush());
+        let written = self.out.write(bytes);
         if written.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::BrokenPipe) {
             self.gone.store(true, Ordering::Relaxed);
         }
-        written.map(|()| bytes.len())
+        written
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        io::stdout().flush()
+        self.out.flush()
     }
 }
 
 /// The bytes behind `@path`.
-fn fetch(path: &str) -> Result<Vec<u8>, String> {
-    if path == "-" {
-        let mut bytes = Vec::new();
-        io::stdin().lock().read_to_end(&mut bytes).map_err(|error| format!("cannot read stdin: {error}"))?;
-        return Ok(bytes);
+fn fetch(path: &str, limits: &Limits) -> Result<Vec<u8>, String> {
+    let cannot = |error: io::Error| format!("cannot read {path}: {error}");
+    let source = open_stream(path, 1, limits)?;
+    let mut bytes = Vec::new();
+    source.take(VALUE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(cannot)?;
+    if bytes.len() as u64 > VALUE_BYTES_MAX {
+        return Err(format!(
+            "{path} has more than {VALUE_BYTES_MAX} bytes, the most that a value holds: give it as a stream"
+        ));
     }
-    std::fs::read(path).map_err(|error| format!("cannot read {path}: {error}"))
+    Ok(bytes)
 }
 
 fn print_stats(times: &mut [Duration]) {

@@ -47,7 +47,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
         return draft_binding(options, trace);
     }
     let path = options.binding.display();
-    let text = std::fs::read_to_string(&options.binding)
+    let text = crate::input::text(&options.binding)
         .map_err(|error| Failure::program(format!("cannot read the binding {path}: {error}")))?;
     let binding = Binding::parse(&text).map_err(|error| Failure::program(format!("{path}: {error}")))?;
     if let Some(trace) = &options.trace {

@@ -11,6 +11,7 @@ mod compile;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))]
 mod copy;
 mod exit;
+mod input;
 mod inspect;
 mod launch;
 mod lift;

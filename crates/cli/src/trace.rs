@@ -74,7 +74,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
 /// # Errors
 /// It is missing, or no trace.
 pub fn read(path: &Path) -> Result<wire::Trace, Failure> {
-    let text = std::fs::read_to_string(path).map_err(|error| Failure::grant(format!("{}: {error}", path.display())))?;
+    let text = crate::input::text(path).map_err(|error| Failure::grant(format!("{}: {error}", path.display())))?;
     let trace: wire::Trace = serde_json::from_str(&text)
         .map_err(|error| Failure::grant(format!("{} is no trace: {error}; `weir trace` writes one", path.display())))?;
     if trace.format != wire::FORMAT {

@@ -226,3 +226,55 @@ fn the_page_about_runs_names_every_option_and_exit_code() {
     }
     assert!(held > 30, "{help}");
 }
+
+/// Writes to stdout until it is stopped.
+const FLOOD: &str = r#"(module
+    (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+    (memory (export "memory") 2)
+    (data (i32.const 8) "\00\00\00\00\00\00\01\00")
+    (func (export "_start") (loop (drop (call $write (i32.const 1) (i32.const 8) (i32.const 1) (i32.const 0))) (br 0))))"#;
+
+#[test]
+fn a_deadline_ends_waiting_for_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    std::fs::write(at("flood.wat"), FLOOD).unwrap();
+    let made = Command::new("mkfifo").arg(at("pipe")).status().unwrap();
+    assert!(made.success());
+    let pipe = format!("/in/p={}", at("pipe"));
+    let probe = "tests/cli/files/probe.wat";
+    let limited = |words: &[&str]| weir(&[&["run", "--time-max", "300ms"], words].concat());
+    // A reader that takes nothing.
+    let (_reader, writer) = std::io::pipe().unwrap();
+    let status = limited(&[&at("flood.wat")]).stdout(writer).stderr(Stdio::null()).status().unwrap();
+    assert_eq!(status.code(), Some(245));
+    // A named pipe whose other end nobody opens, in both directions.
+    for words in [["read", "p", "-"], ["append", "p", "text"]] {
+        let words = [&["--scratch", "/in", "--stream", &pipe, probe], &words[..]].concat();
+        let output = limited(&words).output().unwrap();
+        assert_eq!(output.status.code(), Some(245), "{words:?}: {output:?}");
+    }
+}
+
+#[test]
+fn a_value_from_a_file_without_end_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let lifted = folder.path().join("text.wasm");
+    std::fs::write(
+        &lifted,
+        r#"(component
+            (core module $m (memory (export "memory") 1)
+                (func (export "f") (param i32 i32)) (func (export "realloc") (param i32 i32 i32 i32) (result i32) (i32.const 0)))
+            (core instance $i (instantiate $m))
+            (func $f (param "x" (list u8)) (canon lift (core func $i "f") (memory $i "memory") (realloc (func $i "realloc"))))
+            (export "f" (func $f)))"#,
+    )
+    .unwrap();
+    let lifted = lifted.to_str().unwrap();
+    let output = weir(&["call", lifted, "f(@/dev/zero)"]).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(242) && said.contains("the most that a value holds"), "{output:?}");
+    let output = weir(&["lift", "/dev/zero", "-o", "/dev/null"]).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(241) && said.contains("the most that is read of a text"), "{output:?}");
+}

@@ -265,16 +265,17 @@ impl CoreProgram {
         let of_run = places.image.preopens.iter().map(|preopen| preopen.name.as_str());
         let uses =
             Uses::of_preopens(of_pack.clone().chain(of_run.filter(|name| of_pack.clone().all(|known| known != *name))));
+        let deadline = Deadline::new(run.limits.time_max);
         let state = RunState {
             memory: None,
             shim_memory: None,
             args: nul_terminated(args.iter().cloned())?,
             env: nul_terminated(env.iter().map(|(name, value)| format!("{name}={value}")))?,
-            streams: Streams::new(places.streams, run.limits.output_max, run.discard_output),
+            streams: Streams::new(places.streams, run.limits.output_max, run.discard_output, deadline),
             blobs: Blobs::new(places.image, places.sources, places.references),
             clock: Clock::new(*clock),
             random: Random::new(*random),
-            deadline: Deadline::new(run.limits.time_max),
+            deadline,
             limiter: Limiter::new(run.limits),
             trace: run.trace.then_some(Trace { uses, ..Trace::default() }),
             host_dirs,

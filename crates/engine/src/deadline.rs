@@ -32,9 +32,18 @@ impl Deadline {
 
     /// Waits until `fd` is readable; an error when the time is over first.
     pub fn wait_readable(&self, fd: BorrowedFd<'_>) -> Outcome {
+        self.wait_for(fd, false)
+    }
+
+    /// Waits until `fd` takes bytes; an error when the time is over first.
+    pub fn wait_writable(&self, fd: BorrowedFd<'_>) -> Outcome {
+        self.wait_for(fd, true)
+    }
+
+    fn wait_for(&self, fd: BorrowedFd<'_>, write: bool) -> Outcome {
         while let Some(left) = self.left() {
             let mut ready = [false];
-            crate::p1::stdio::wait(&[(fd, false)], &mut ready, Some(left))?;
+            crate::p1::stdio::wait(&[(fd, write)], &mut ready, Some(left))?;
             if ready[0] {
                 return Ok(());
             }

@@ -6,10 +6,15 @@
 
 use crate::deadline::Deadline;
 use crate::error::{Error, Kind};
+use crate::opening::open;
+use crate::p1::memory::Failure as Failed;
+use crate::p1::stdio::PIPE_BYTES;
 use bytes::Bytes;
+use rustix::fs::OFlags;
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
 use std::os::fd::AsFd;
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
@@ -51,16 +56,56 @@ pub fn within_time(file: File, limits: &Limits) -> Box<dyn Read + Send> {
     Box::new(WithinTime { file, deadline: Deadline::new(limits.time_max) })
 }
 
+/// The same for a file that is opened for reading by its path.
+///
+/// # Errors
+/// It cannot be opened, or the time is over before a named pipe has a writer.
+pub fn open_within_time(path: &Path, limits: &Limits) -> std::io::Result<Box<dyn Read + Send>> {
+    let deadline = Deadline::new(limits.time_max);
+    match open(path, OFlags::RDONLY, &deadline) {
+        Ok(fd) => Ok(Box::new(WithinTime { file: fd.into(), deadline })),
+        Err(Failed::Stop(stop)) => Err(std::io::Error::new(ErrorKind::TimedOut, stop.to_string())),
+        // The system's own error says more than a number of WASI.
+        Err(Failed::Errno(_)) => File::open(path).map(|file| Box::new(WithinTime { file, deadline }) as _),
+    }
+}
+
+/// A file, pipe or terminal that is written to, and waited for no longer than a call may take.
+pub fn written_within_time(file: File, limits: &Limits) -> Sink {
+    Box::new(WithinTime { file, deadline: Deadline::new(limits.time_max) })
+}
+
 struct WithinTime {
     file: File,
     deadline: Deadline,
+}
+
+impl WithinTime {
+    fn late(&self) -> std::io::Error {
+        std::io::Error::new(ErrorKind::TimedOut, self.deadline.error().to_string())
+    }
+}
+
+impl Write for WithinTime {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        if self.deadline.left().is_none() {
+            return self.file.write(bytes);
+        }
+        self.deadline.wait_writable(self.file.as_fd()).map_err(|_| self.late())?;
+        // A pipe that has room for some bytes may still wait for room for more.
+        self.file.write(&bytes[..bytes.len().min(PIPE_BYTES)])
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.file.flush()
+    }
 }
 
 impl Read for WithinTime {
     fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
         match self.deadline.wait_readable(self.file.as_fd()) {
             Ok(()) => self.file.read(out),
-            Err(_) => Err(std::io::Error::new(ErrorKind::TimedOut, self.deadline.error().to_string())),
+            Err(_) => Err(self.late()),
         }
     }
 }
@@ -176,6 +221,9 @@ impl Writing {
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == ErrorKind::BrokenPipe => return Err(None),
+                Err(error) if error.kind() == ErrorKind::TimedOut => {
+                    return Err(Some(Error::new(Kind::Limit, error.to_string())));
+                }
                 Err(error) => {
                     return Err(Some(Error::new(Kind::Save, format!("cannot write what a stream gives: {error}"))));
                 }

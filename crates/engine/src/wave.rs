@@ -7,6 +7,7 @@ use std::cell::Cell;
 use std::io::Read;
 use wasmtime::component::wasm_wave::parser::{Parser, ParserError, ParserErrorKind};
 use wasmtime::component::{Type, Val, wasm_wave};
+use weir_types::limits::BYTE_LIST_MAX;
 
 /// Gives the bytes behind `@path`, or says what is wrong.
 pub type Fetch<'f> = &'f mut dyn FnMut(&str) -> Result<Vec<u8>, String>;
@@ -284,7 +285,14 @@ impl<'t> Text<'t> {
             Type::String => String::from_utf8(fetch(path)?)
                 .map(Val::String)
                 .map_err(|_| format!("{path} is not UTF-8, so it is no string")),
-            Type::List(list) if list.ty() == Type::U8 => Ok(Val::List(fetch(path)?.into_iter().map(Val::U8).collect())),
+            Type::List(list) if list.ty() == Type::U8 => {
+                let bytes = fetch(path)?;
+                if bytes.len() as u64 > BYTE_LIST_MAX {
+                    let most = format!("the most that a list of bytes may have here is {BYTE_LIST_MAX}");
+                    return Err(format!("{path} has {} bytes, {most}: take it as a string or a stream", bytes.len()));
+                }
+                Ok(Val::List(bytes.into_iter().map(Val::U8).collect()))
+            }
             // What is no option itself may stand without its `some`.
             Type::Option(option) => {
                 self.rest = start;

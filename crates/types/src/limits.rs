@@ -12,6 +12,13 @@ pub const MIB: u64 = 1 << 20;
 /// One gibibyte, in bytes.
 pub const GIB: u64 = 1 << 30;
 
+/// Bytes of a string or list that is given to a function: 2^28 - 1, the most that the component model lets through.
+pub const VALUE_BYTES_MAX: u64 = (1 << 28) - 1;
+/// Bytes of a list that is given to a function: until the call, each takes 40 in the host.
+pub const BYTE_LIST_MAX: u64 = 64 * MIB;
+/// Bytes of a text that says what to do, such as a binding or a trace: far more than any that somebody wrote.
+pub const TEXT_BYTES_MAX: u64 = 256 * MIB;
+
 /// What one run of a program may use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {

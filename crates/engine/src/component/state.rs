@@ -7,6 +7,7 @@ use super::net::{Hooks, LookupView, Reach};
 use super::random::Generators;
 use super::stdio::Ends;
 use crate::core::Run;
+use crate::deadline::Deadline;
 use crate::error::{Error, Kind};
 use crate::host_dirs;
 use crate::limiter::Limiter;
@@ -40,7 +41,12 @@ impl State {
     pub fn new(run: &Run<'_>, mut places: Places) -> Result<Self, Error> {
         let (grants, limits) = (run.grants, run.limits);
         let clock = SharedClock::new(grants.clock);
-        let ends = Ends::new(std::mem::take(&mut places.streams), limits.output_max, run.discard_output);
+        let ends = Ends::new(
+            std::mem::take(&mut places.streams),
+            limits.output_max,
+            run.discard_output,
+            Deadline::new(limits.time_max),
+        );
         let reach = Reach::new(grants.net.clone());
         let mut builder = WasiCtxBuilder::new();
         builder.stdin(ends.stdin()).stdout(ends.stdout()).stderr(ends.stderr());

@@ -5,13 +5,16 @@
 //! A write to something that can make a program wait is at most one page, which a pipe that reports
 //! room takes without blocking; so neither a slow reader nor a silent writer outlasts a deadline.
 
+use crate::deadline::Deadline;
 use crate::error::Stop;
-use crate::p1::stdio::errno;
+use crate::opening::open;
+use crate::p1::memory::Failure;
+use crate::p1::stdio::{PIPE_BYTES, errno};
 use crate::places::FIRST_STREAM;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::OFlags;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
@@ -23,8 +26,6 @@ use wasmtime_wasi::cli::{IsTerminal, StdinStream, StdoutStream};
 use wasmtime_wasi::p2::{InputStream, OutputStream, Pollable, StreamError, StreamResult};
 use weir_vfs::{Errno, StreamId};
 
-/// Bytes that a pipe with room takes without blocking (POSIX' PIPE_BUF on Linux).
-const PIPE_BYTES: usize = 4096;
 /// Bytes moved at once where nothing can block, such as a file.
 const FILE_BYTES: usize = 64 << 10;
 
@@ -53,6 +54,7 @@ pub(crate) struct Ends {
     mapped: Mutex<Vec<Mapped>>,
     /// stdout and stderr go nowhere.
     discard_output: bool,
+    deadline: Deadline,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -61,11 +63,16 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Ends {
     /// The standard ends and the `mapped` ones.
-    pub fn new(mapped: Vec<Option<PathBuf>>, output_max: Option<u64>, discard_output: bool) -> Arc<Self> {
+    pub fn new(
+        mapped: Vec<Option<PathBuf>>,
+        output_max: Option<u64>,
+        discard_output: bool,
+        deadline: Deadline,
+    ) -> Arc<Self> {
         let mapped = mapped.into_iter().map(|path| Mapped { path, reader: None, writer: None }).collect();
         let meter = Meter { output_left: output_max, ..Meter::default() };
         let (meter, mapped) = (Mutex::new(meter), Mutex::new(mapped));
-        Arc::new(Self { meter, stopped: Notify::new(), mapped, discard_output })
+        Arc::new(Self { meter, stopped: Notify::new(), mapped, discard_output, deadline })
     }
 
     /// Bytes read and written so far.
@@ -96,10 +103,7 @@ impl Ends {
         let fd = match (&end.path, &mut end.reader) {
             (None, _) => rustix::io::dup(rustix::stdio::stdin()),
             (Some(_), Some(fd)) => rustix::io::dup(fd),
-            (Some(path), reader @ None) => {
-                let fd = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, rustix::fs::Mode::empty());
-                rustix::io::dup(reader.insert(fd.map_err(errno)?))
-            }
+            (Some(path), reader @ None) => rustix::io::dup(reader.insert(self.open(path, OFlags::RDONLY)?)),
         };
         Ok(Port::new(self, fd.map_err(errno)?, Direction::Read, false))
     }
@@ -113,12 +117,19 @@ impl Ends {
             (None, _) => self.standard_output(rustix::stdio::stdout()),
             (Some(_), Some(fd)) => rustix::io::dup(fd),
             (Some(path), writer @ None) => {
-                let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC;
-                let fd = rustix::fs::open(path, flags, rustix::fs::Mode::from_raw_mode(0o666));
-                rustix::io::dup(writer.insert(fd.map_err(errno)?))
+                let fd = self.open(path, OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC)?;
+                rustix::io::dup(writer.insert(fd))
             }
         };
         Ok(Port::new(self, fd.map_err(errno)?, Direction::Write, standard))
+    }
+
+    fn open(&self, path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
+        open(path, flags, &self.deadline).map_err(|failure| match failure {
+            Failure::Errno(errno) => errno,
+            // Whoever runs the program sees by itself that the time is over.
+            Failure::Stop(_) => Errno::Io,
+        })
     }
 
     fn standard_output(&self, fd: BorrowedFd<'_>) -> rustix::io::Result<OwnedFd> {

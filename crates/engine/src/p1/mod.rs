@@ -60,7 +60,7 @@ fn stream_function(store: &mut Store<RunState>, name: &str) -> Option<Func> {
                 if !state.streams.directions(fd)?.0 {
                     return Err(Errno::Badf.into());
                 }
-                let read = state.streams.read(fd, guest, iovs, count, &state.deadline)?;
+                let read = state.streams.read(fd, guest, iovs, count)?;
                 guest.put_u32(out, read)
             })
         }),
@@ -195,7 +195,7 @@ pub(crate) fn weir_function(store: &mut Store<RunState>, name: &str) -> Option<F
         "blob_read" => Func::wrap(store, blob_read),
         "stream_read" => Func::wrap(store, |mut call: Call, stream: u32, iovs: u32, count: u32, out: u32| {
             on_memory(&mut call, |guest, state| {
-                let read = state.streams.read(stream, guest, iovs, count, &state.deadline)?;
+                let read = state.streams.read(stream, guest, iovs, count)?;
                 guest.put_u32(out, read)
             })
         }),

@@ -5,6 +5,7 @@
 use super::memory::{Errno, Failure, Guest, Outcome};
 use crate::deadline::Deadline;
 use crate::error::Stop;
+use crate::opening::open;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::{self, IoSlice, IoSliceMut};
@@ -35,6 +36,7 @@ pub(crate) enum End {
 pub(crate) struct Streams {
     ends: Vec<End>,
     output_left: Option<u64>,
+    deadline: Deadline,
     /// Bytes read and written, for statistics.
     pub bytes_in: u64,
     pub bytes_out: u64,
@@ -42,7 +44,12 @@ pub(crate) struct Streams {
 
 impl Streams {
     /// stdin, stdout and stderr as 0, 1, 2, then `mapped`.
-    pub fn new(mapped: Vec<Option<PathBuf>>, output_max: Option<u64>, discard_output: bool) -> Self {
+    pub fn new(
+        mapped: Vec<Option<PathBuf>>,
+        output_max: Option<u64>,
+        discard_output: bool,
+        deadline: Deadline,
+    ) -> Self {
         let mut ends = if discard_output {
             vec![End::Stdin, End::Discard, End::Discard]
         } else {
@@ -52,7 +59,7 @@ impl Streams {
             Some(path) => End::Path { path, reader: None, writer: None },
             None => End::Both,
         }));
-        Self { ends, output_left: output_max, bytes_in: 0, bytes_out: 0 }
+        Self { ends, output_left: output_max, deadline, bytes_in: 0, bytes_out: 0 }
     }
 
     /// The end of this number, if the program still has it.
@@ -98,8 +105,9 @@ impl Streams {
     }
 
     /// Reads into the buffers of an iovec array; returns the bytes read, 0 at the end.
-    pub fn read(&mut self, index: u32, guest: &mut Guest, iovs: u32, count: u32, deadline: &Deadline) -> Outcome<u32> {
+    pub fn read(&mut self, index: u32, guest: &mut Guest, iovs: u32, count: u32) -> Outcome<u32> {
         let spans = guest.spans(iovs, count)?;
+        let deadline = self.deadline;
         let fd = self.reader(index)?;
         deadline.wait_readable(fd)?;
         let mut buffers = disjoint(guest, &spans)?;
@@ -112,14 +120,21 @@ impl Streams {
     pub fn write(&mut self, index: u32, guest: &Guest, iovs: u32, count: u32) -> Outcome<u32> {
         let spans = guest.spans(iovs, count)?;
         let total: u64 = spans.iter().map(|(_, len)| u64::from(*len)).sum();
-        let buffers =
-            spans.iter().map(|(at, len)| guest.slice(*at, *len).map(IoSlice::new)).collect::<Outcome<Vec<_>>>()?;
+        let mut buffers = spans.iter().map(|(at, len)| guest.slice(*at, *len)).collect::<Outcome<Vec<_>>>()?;
         self.charge(total)?;
         if matches!(self.end(index)?, End::Discard) {
             return Ok(u32::try_from(total).unwrap_or(u32::MAX));
         }
         let standard = matches!(self.end(index)?, End::Stdout | End::Stderr | End::Both);
+        let deadline = self.deadline;
         let fd = self.writer(index)?;
+        if deadline.left().is_some() {
+            deadline.wait_writable(fd)?;
+            if !is_file(fd) {
+                cut(&mut buffers, PIPE_BYTES);
+            }
+        }
+        let buffers: Vec<IoSlice<'_>> = buffers.into_iter().map(IoSlice::new).collect();
         match retry(|| io::writev(fd, &buffers)) {
             Ok(written) => {
                 self.bytes_out += written as u64;
@@ -142,11 +157,12 @@ impl Streams {
 
     fn reader(&mut self, index: u32) -> Outcome<BorrowedFd<'_>> {
         self.end(index)?;
+        let deadline = self.deadline;
         match &mut self.ends[index as usize] {
             End::Stdin | End::Both => Ok(rustix::stdio::stdin()),
             End::Path { path, reader, .. } => {
                 if reader.is_none() {
-                    *reader = Some(open(path, rustix::fs::OFlags::RDONLY)?);
+                    *reader = Some(open(path, rustix::fs::OFlags::RDONLY, &deadline)?);
                 }
                 reader.as_ref().map(|fd| fd.as_fd()).ok_or(Failure::Errno(Errno::Io))
             }
@@ -156,13 +172,14 @@ impl Streams {
 
     fn writer(&mut self, index: u32) -> Outcome<BorrowedFd<'_>> {
         self.end(index)?;
+        let deadline = self.deadline;
         match &mut self.ends[index as usize] {
             End::Stdout | End::Both => Ok(rustix::stdio::stdout()),
             End::Stderr => Ok(rustix::stdio::stderr()),
             End::Path { path, writer, .. } => {
                 if writer.is_none() {
                     use rustix::fs::OFlags;
-                    *writer = Some(open(path, OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC)?);
+                    *writer = Some(open(path, OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC, &deadline)?);
                 }
                 writer.as_ref().map(|fd| fd.as_fd()).ok_or(Failure::Errno(Errno::Io))
             }
@@ -176,9 +193,21 @@ impl Streams {
     }
 }
 
-fn open(path: &std::path::Path, flags: rustix::fs::OFlags) -> Outcome<OwnedFd> {
-    let mode = rustix::fs::Mode::from_raw_mode(0o666);
-    rustix::fs::open(path, flags | rustix::fs::OFlags::CLOEXEC, mode).map_err(|error| errno(error).into())
+/// Bytes that a pipe which reports room takes without waiting (Linux' PIPE_BUF).
+pub(crate) const PIPE_BYTES: usize = 4096;
+
+fn is_file(fd: BorrowedFd<'_>) -> bool {
+    use rustix::fs::FileType;
+    rustix::fs::fstat(fd).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile)
+}
+
+/// Leaves at most `max` bytes of the buffers.
+fn cut(buffers: &mut [&[u8]], max: usize) {
+    let mut left = max;
+    for buffer in buffers {
+        *buffer = &buffer[..buffer.len().min(left)];
+        left -= buffer.len();
+    }
 }
 
 /// Runs a system call again when a signal cut it short, and waits when the descriptor is in
