@@ -389,7 +389,9 @@ impl Live {
 fn no_entry(module: &Module, functions: &[&str], none: NoEntry<'_>) -> Error {
     let what =
         if functions.contains(&entry::INITIALIZE) { "it is a reactor (a library)".into() } else { none.to_string() };
-    let exports: Vec<&str> = module.exports().map(|export| export.name()).take(8).collect();
+    // Its own: what weir adds for itself is named after it.
+    let own = module.exports().map(|export| export.name()).filter(|name| !name.starts_with("weir_"));
+    let exports: Vec<&str> = own.take(8).collect();
     let message = format!(
         "the program has no entry point `_start`: {what}, its exports are {exports:?}; compile it as a command"
     );
