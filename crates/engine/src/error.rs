@@ -49,6 +49,16 @@ impl Error {
     pub(crate) fn caused(kind: Kind, message: impl Into<String>, source: wasmtime::Error) -> Self {
         Self(Box::new(Inner { kind, message: message.into(), source: Some(source) }))
     }
+
+    /// What the machine did not give; with advice where it is room for memory.
+    pub(crate) fn machine(what: &str, error: wasmtime::Error) -> Self {
+        if !is_no_room(&error) {
+            return Self::caused(Kind::Internal, what, error);
+        }
+        let advice = "the machine gives no more address space: a program's memory is reserved before it is used, some \
+                      gigabytes for each; lift the limit on this process (`ulimit -v unlimited`)";
+        Self::new(Kind::Internal, format!("{what}: {advice}"))
+    }
 }
 
 impl fmt::Display for Error {
@@ -61,6 +71,17 @@ impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.0.source.as_ref().map(|source| &**source as _)
     }
+}
+
+/// Whether the machine, not a limit of weir, refused memory.
+pub(crate) fn is_no_room(error: &wasmtime::Error) -> bool {
+    let no_room = rustix::io::Errno::NOMEM;
+    error.chain().any(|cause| {
+        cause.downcast_ref() == Some(&no_room)
+            || cause
+                .downcast_ref::<std::io::Error>()
+                .is_some_and(|error| error.raw_os_error() == Some(no_room.raw_os_error()))
+    })
 }
 
 /// Reasons for which the host ends a run, thrown through wasm frames and recognised at the end.

@@ -108,4 +108,14 @@ impl Spans for Iovs {
         let entry = self.at.wrapping_add(index as u32 * 8);
         (load32(entry) as usize, load32(entry.wrapping_add(4)) as usize)
     }
+
+    #[inline]
+    fn last_when_filled(&self, index: usize) -> bool {
+        if self.count == 1 {
+            return false;
+        }
+        let (at, len) = self.get(index);
+        let behind = u64::from(self.at) + (index as u64 + 1) * 8..u64::from(self.at) + u64::from(self.count) * 8;
+        !behind.is_empty() && (at as u64) < behind.end && behind.start < at as u64 + len as u64
+    }
 }

@@ -16,7 +16,7 @@ mod stdio;
 mod tree;
 
 use crate::cache::Cache;
-use crate::core::{Metering, Outcome, Run, cache_key, explain_error};
+use crate::core::{Metering, NO_ENGINE, Outcome, Run, cache_key, explain_error, explain_setup};
 use crate::deadline::Deadline;
 use crate::error::{Error, Kind, Stop};
 use crate::imports::{check_component, component_entry, refuse_threads};
@@ -190,9 +190,10 @@ impl ComponentProgram {
         let exit_code = match ended {
             Ended::Itself(Ok(Ok(()))) => 0,
             Ended::Itself(Ok(Err(()))) => 1,
-            Ended::Itself(Err(error)) => match error.downcast_ref::<I32Exit>() {
-                Some(I32Exit(code)) => *code as u32,
-                None => return Err(explain_error(&deadline, &store.data().limiter, error)),
+            Ended::Itself(Err(failed)) => match (failed.error.downcast_ref::<I32Exit>(), failed.during) {
+                (Some(I32Exit(code)), _) => *code as u32,
+                (None, During::Setup) => return Err(explain_setup(&deadline, &store.data().limiter, failed.error)),
+                (None, During::Run) => return Err(explain_error(&deadline, &store.data().limiter, failed.error)),
             },
             Ended::Stopped(stop) => return Err(stop_error(stop)),
         };
@@ -256,25 +257,39 @@ impl Command {
         command.map_err(|error| Error::caused(Kind::Program, "the program's entry is not that of a command", error))
     }
 
-    async fn call(self, store: &mut Store<State>) -> wasmtime::Result<Result<(), ()>> {
-        match self {
+    async fn call(self, store: &mut Store<State>) -> Result<Result<(), ()>, Failed> {
+        let setup = |error| Failed { during: During::Setup, error };
+        let ended = match self {
             Command::P2(pre) => {
-                let command = pre.instantiate_async(&mut *store).await?;
+                let command = pre.instantiate_async(&mut *store).await.map_err(setup)?;
                 command.wasi_cli_run().call_run(&mut *store).await
             }
             Command::P3(pre) => {
-                let command = pre.instantiate_async(&mut *store).await?;
-                store
-                    .run_concurrent(async move |store| {
-                        let result = command.wasi_cli_run().call_run(store).await?;
-                        // What the program left running after its result, such as a last write, still ends.
-                        std::future::poll_fn(|context| store.poll_no_interesting_tasks(context)).await;
-                        wasmtime::error::Ok(result)
-                    })
-                    .await?
+                let command = pre.instantiate_async(&mut *store).await.map_err(setup)?;
+                let run = store.run_concurrent(async move |store| {
+                    let result = command.wasi_cli_run().call_run(store).await?;
+                    // What the program left running after its result, such as a last write, still ends.
+                    std::future::poll_fn(|context| store.poll_no_interesting_tasks(context)).await;
+                    wasmtime::error::Ok(result)
+                });
+                run.await.flatten()
             }
-        }
+        };
+        ended.map_err(|error| Failed { during: During::Run, error })
     }
+}
+
+/// Why a call did not end by itself.
+struct Failed {
+    during: During,
+    error: wasmtime::Error,
+}
+
+/// When it happened.
+#[derive(Clone, Copy)]
+enum During {
+    Setup,
+    Run,
 }
 
 /// Whether an export has the function that every command has.
@@ -345,7 +360,7 @@ fn engine(concurrency: Concurrency, limits: &Limits) -> Result<Engine, Error> {
         .epoch_interruption(metering.epoch)
         .max_wasm_stack(limits.stack_max as usize)
         .async_stack_size(limits.stack_max.saturating_add(HOST_STACK_BYTES) as usize);
-    Engine::new(&config).map_err(|error| Error::caused(Kind::Internal, "this machine cannot run the engine", error))
+    Engine::new(&config).map_err(|error| Error::machine(NO_ENGINE, error))
 }
 
 /// Whether the bytes name an interface of WASI 0.3.

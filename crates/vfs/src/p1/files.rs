@@ -100,7 +100,7 @@ impl<P: Platform> Process<P> {
         check(descriptor, FD_READ)?;
         let Slot::Tree { node, position } = &mut descriptor.slot else { return Err(Errno::Badf) };
         let start = *position;
-        let read = transfer(iovs, |done, at, len| vfs.read_at(*node, start.saturating_add(done), memory, at, len))?;
+        let read = fill(iovs, |done, at, len| vfs.read_at(*node, start.saturating_add(done), memory, at, len))?;
         *position = start.saturating_add(read as u64);
         Ok(read)
     }
@@ -118,7 +118,7 @@ impl<P: Platform> Process<P> {
         check(descriptor, FD_READ)?;
         match descriptor.slot {
             Slot::Tree { node, .. } => {
-                transfer(iovs, |done, at, len| self.vfs.read_at(node, offset.saturating_add(done), memory, at, len))
+                fill(iovs, |done, at, len| self.vfs.read_at(node, offset.saturating_add(done), memory, at, len))
             }
             Slot::Stream(_) => Err(Errno::Spipe),
             Slot::Host(_) | Slot::Free => Err(Errno::Badf),
@@ -234,11 +234,30 @@ impl<P: Platform> Process<P> {
     }
 }
 
-/// Runs `step(done, at, len)` over the spans until one is not done fully. What was done before an error
-/// counts, the error does not.
+/// [`over`] the spans, whose bytes are changed.
+#[inline]
+fn fill<S: Spans + ?Sized>(
+    spans: &S,
+    step: impl FnMut(u64, usize, usize) -> Result<usize, Errno>,
+) -> Result<usize, Errno> {
+    over(spans, |index| spans.last_when_filled(index), step)
+}
+
+/// [`over`] the spans, whose bytes are only looked at.
 #[inline]
 fn transfer<S: Spans + ?Sized>(
     spans: &S,
+    step: impl FnMut(u64, usize, usize) -> Result<usize, Errno>,
+) -> Result<usize, Errno> {
+    over(spans, |_| false, step)
+}
+
+/// Runs `step(done, at, len)` over the spans until one is the last or is not done fully. What was done before an error
+/// counts, the error does not.
+#[inline]
+fn over<S: Spans + ?Sized>(
+    spans: &S,
+    is_last: impl Fn(usize) -> bool,
     mut step: impl FnMut(u64, usize, usize) -> Result<usize, Errno>,
 ) -> Result<usize, Errno> {
     let mut done = 0usize;
@@ -249,6 +268,7 @@ fn transfer<S: Spans + ?Sized>(
             continue;
         }
         let len = len.min(TRANSFER_MAX - done);
+        let last = is_last(index);
         stepped = true;
         match step(done as u64, at, len) {
             Ok(now) if now < len => return Ok(done + now),
@@ -256,7 +276,7 @@ fn transfer<S: Spans + ?Sized>(
             Err(errno) if done == 0 => return Err(errno),
             Err(_) => break,
         }
-        if done == TRANSFER_MAX {
+        if last || done == TRANSFER_MAX {
             break;
         }
     }

@@ -33,6 +33,12 @@ pub trait Spans {
 
     /// Address and length of span `index`, which is less than [`Spans::len`].
     fn get(&self, index: usize) -> (usize, usize);
+
+    /// Whether filling span `index` changes a span behind it: the caller's list itself may lie where it wants its bytes.
+    /// What is read then ends with this span, short, which is always right.
+    fn last_when_filled(&self, _index: usize) -> bool {
+        false
+    }
 }
 
 impl Spans for [(usize, usize)] {

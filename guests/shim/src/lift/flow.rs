@@ -391,10 +391,14 @@ fn read(number: u32, iovs: u32, count: u32, out: u32) -> Answer {
         }
         let ready = reads.ready(set);
         let piece = ready.get(..len).unwrap_or(ready);
+        let last = spans.last_when_filled(index);
         Program.copy_out(at as u32, piece);
         let len = piece.len();
         reads.give(len);
         done += len;
+        if last {
+            break;
+        }
     }
     Program.store32(out, done as u32);
     SUCCESS

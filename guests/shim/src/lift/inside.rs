@@ -72,9 +72,13 @@ pub extern "C" fn fd_read(fd: u32, iovs: u32, count: u32, out: u32) -> Answer {
     for index in 0..spans.len() {
         let (at, len) = spans.get(index);
         let piece = state.stdin.get(..len).unwrap_or(state.stdin);
+        let last = spans.last_when_filled(index);
         Program.copy_out(at as u32, piece);
         state.stdin = &state.stdin[piece.len()..];
         done += piece.len();
+        if last {
+            break;
+        }
     }
     Program.store32(out, done as u32);
     SUCCESS
