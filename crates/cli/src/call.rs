@@ -1,9 +1,10 @@
-//! `weir call`: a function of a component, called from the command line.
+//! `weir call`: a function of a component or of a core module, called from the command line.
 
 use crate::exit::{self, Failure};
-use crate::launch::open;
+use crate::launch::{Loaded, load, open};
 use crate::notice::while_compiling;
 use crate::options::LimitOptions;
+use crate::run::exit_code;
 use crate::target::{self, Output};
 use clap::Args;
 use std::fs::File;
@@ -14,15 +15,21 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-use weir_engine::{Cache, LiftedFunction, Sink, Val, open_within_time, wave, within_time, written_within_time};
+use weir_engine::{
+    Cache, Called, Format, LiftedFunction, ModuleFunction, Program, Run, Sink, Val, open_within_time, wave,
+    within_time, written_within_time,
+};
+use weir_types::grants::Grants;
 use weir_types::limits::{Limits, VALUE_BYTES_MAX};
 use weir_types::units::parse_size;
 
-/// Calls a function that a component exports.
+/// Calls a function that a component or a core module exports.
 ///
 /// The call is written in WAVE, as in `render(svg: @cat.svg, width: some(64))`: `@file` is the bytes of a file,
 /// `@-` those of stdin. Parameters may be named; an option that is left out is none. A stream is `@file`, `-` or a
 /// text, and is read while the function runs. Each call has an instance of its own.
+///
+/// Functions of a core module take and give numbers, as in `add(1, 0xff)`; a library is set up by its `_initialize`.
 #[derive(Args)]
 #[command(after_help = concat!(
     "Examples:\n",
@@ -48,8 +55,8 @@ pub struct Options {
     result_max: Option<u64>,
     #[command(flatten)]
     limits: LimitOptions,
-    /// A component
-    #[arg(value_name = "COMPONENT")]
+    /// A component, or a core module
+    #[arg(value_name = "PROGRAM")]
     program: PathBuf,
     /// The function and its arguments
     #[arg(value_name = "CALL")]
@@ -66,6 +73,9 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     let program = open(&options.program, cache.as_ref())?;
     let mut limits = options.limits.collect();
     limits.result_bytes_max = options.result_max.unwrap_or(limits.result_bytes_max);
+    if program.format() == Format::Module {
+        return call_module(options, &program, &limits, cache.as_ref());
+    }
     let name = wave::function_name(&options.call);
     let load = || LiftedFunction::load(&program, Some(name), &limits, cache.as_ref());
     let function = while_compiling(program.path(), load)?;
@@ -102,6 +112,40 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
         print_stats(&mut times);
     }
     finish(options, name, result, outputs)
+}
+
+/// Calls a function of a core module.
+fn call_module(
+    options: &Options,
+    program: &Program,
+    limits: &Limits,
+    cache: Option<&Cache>,
+) -> Result<ExitCode, Failure> {
+    let grants = Grants { args: vec![options.program.display().to_string()], ..Grants::default() };
+    let run = Run { grants: &grants, limits, saves: &[], trace: false, discard_output: false, carried: None };
+    let Loaded::Core(core, carried) = load(program, &run, cache)? else {
+        return Err(Failure::program("a core module was loaded as a component"));
+    };
+    let function = ModuleFunction::of(&core, &options.call)?;
+    let name = function.name();
+    let args = function.arguments(&options.call).map_err(|error| Failure::grant(format!("{name}: {error}")))?;
+    let run = Run { carried: carried.as_ref(), ..run };
+    let (mut times, mut result) = (Vec::new(), None);
+    for _ in 0..options.repeat {
+        let started = Instant::now();
+        result = match function.call(&run, &args)? {
+            Called::Returned(result) => result,
+            Called::Exited(code) => {
+                note!("weir: {name} ended the program with exit code {code}");
+                return Ok(exit_code(code));
+            }
+        };
+        times.push(started.elapsed());
+    }
+    if options.stats {
+        print_stats(&mut times);
+    }
+    write_result(options, result.as_ref())
 }
 
 /// What lies behind `@path`, or stdin, to be read while the function runs.
@@ -267,7 +311,12 @@ fn finish(options: &Options, name: &str, result: Option<Val>, outputs: Outputs<'
     if let (Some(folder), Some(value)) = (options.output.as_ref().filter(|path| is_folder(path)), &value) {
         return write_parts(folder, value).map(|()| ExitCode::SUCCESS);
     }
-    let bytes = value.as_ref().map_or_else(Vec::new, |value| bytes_of(value).unwrap_or_else(|| as_text(value)));
+    write_result(options, value.as_ref())
+}
+
+/// Writes a result to its file, or prints it.
+fn write_result(options: &Options, value: Option<&Val>) -> Result<ExitCode, Failure> {
+    let bytes = value.map_or_else(Vec::new, |value| bytes_of(value).unwrap_or_else(|| as_text(value)));
     match &options.output {
         Some(path) => target::write(path, &bytes)?,
         None => {
@@ -303,9 +352,8 @@ fn write_part(folder: &Path, name: &str, value: &Val) -> Result<(), Failure> {
     if let Val::Option(inside) = value {
         return inside.as_deref().map_or(Ok(()), |inside| write_part(folder, name, inside));
     }
-    if let (Val::List(items), None) = (value, bytes_of(value)) {
-        for item in items {
-            let Some((inner, bytes)) = named_file(item) else { return write_file(&path, &as_text(value)) };
+    if let (Some(files), None) = (files_of(value), bytes_of(value)) {
+        for (inner, bytes) in files {
             // The name comes from a component, which must not choose where on this machine it writes.
             if !Path::new(inner).components().all(|part| matches!(part, Component::Normal(_))) {
                 return Err(Failure::save(format!("the result has a file {inner:?}, which is no name inside {name}")));
@@ -317,13 +365,20 @@ fn write_part(folder: &Path, name: &str, value: &Val) -> Result<(), Failure> {
     write_file(&path, &bytes_of(value).unwrap_or_else(|| as_text(value)))
 }
 
-/// A pair of a path and contents.
-fn named_file(value: &Val) -> Option<(&str, Vec<u8>)> {
+/// Paths and contents, if a value is a list or a map of those.
+fn files_of(value: &Val) -> Option<Vec<(&str, Vec<u8>)>> {
+    fn file<'v>(name: &'v Val, contents: &Val) -> Option<(&'v str, Vec<u8>)> {
+        if let Val::String(name) = name { Some((name, bytes_of(contents)?)) } else { None }
+    }
     match value {
-        Val::Tuple(pair) => match pair.as_slice() {
-            [Val::String(name), contents] => Some((name, bytes_of(contents)?)),
-            _ => None,
-        },
+        Val::Map(pairs) => pairs.iter().map(|(name, contents)| file(name, contents)).collect(),
+        Val::List(items) => {
+            let files = items.iter().map(|item| match item {
+                Val::Tuple(pair) => pair.split_first().and_then(|(name, rest)| file(name, rest.first()?)),
+                _ => None,
+            });
+            files.collect()
+        }
         _ => None,
     }
 }

@@ -7,7 +7,7 @@ use crate::pull::{RegistryOptions, program_file};
 use clap::Args;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use weir_engine::{Cache, LiftedFunction, Run};
+use weir_engine::{Cache, Format, LiftedFunction, Run};
 
 /// Compiles a program ahead of its first run, into the cache.
 ///
@@ -60,7 +60,9 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
         discard_output: false,
         carried: None,
     };
-    let compile = || match options.functions {
+    // Functions of a core module are part of its code as it is.
+    let functions = options.functions && program.format() == Format::Component;
+    let compile = || match functions {
         true => LiftedFunction::compile(&program, &limits, &cache).map_err(Failure::from),
         false => load(&program, &run, Some(&cache)).map(|loaded| !loaded.stats().cache_hit),
     };

@@ -44,7 +44,13 @@ impl Loaded {
 /// Whatever keeps it from starting or ending by itself.
 pub fn launch(program: &Program, run: &Run<'_>, cache: Option<&Cache>) -> Result<Outcome, Failure> {
     match load(program, run, cache)? {
-        Loaded::Core(core, carried) => Ok(core.run(&Run { carried: carried.as_ref(), ..*run })?),
+        Loaded::Core(core, carried) => {
+            let ended = core.run(&Run { carried: carried.as_ref(), ..*run });
+            ended.map_err(|error| match (error.kind(), &carried) {
+                (Kind::Trap, Some(_)) => packed::contradiction(program, run).unwrap_or_else(|| error.into()),
+                _ => error.into(),
+            })
+        }
         Loaded::Component(component) => Ok(component.run(run)?),
     }
 }
@@ -92,11 +98,13 @@ fn failed(program: &Program, error: &dyn std::fmt::Display) -> Error {
 /// Packs: when they run as they are, and when they are linked anew.
 mod packed {
     use super::{Failure, Program, Run};
+    use std::path::Path;
     use weir_engine::Carried;
     use weir_link::LinkOptions;
-    use weir_link::pack::{MANIFEST_SECTION, Manifest, Pack, PackError};
+    use weir_link::pack::{MANIFEST_SECTION, Manifest, Pack, PackError, PackedNode};
     use weir_store::Store;
     use weir_types::Digest;
+    use weir_types::grants::Source;
     use weir_types::limits::Limits;
 
     /// What a program says of itself if it is a pack.
@@ -142,6 +150,37 @@ mod packed {
             carried.references.push(path.ok_or_else(missing)?);
         }
         Ok(carried)
+    }
+
+    /// Why no tree can be made of the pack's files and a place of the run, if that is so. Looked for only after a trap: to
+    /// read the tree of a large pack takes longer than most programs run.
+    pub fn contradiction(program: &Program, run: &Run<'_>) -> Option<Failure> {
+        let entries = Pack::open(program.bytes().ok()?).ok()??.entries().ok()?;
+        let node_at = |path: &str| {
+            entries.binary_search_by(|entry| entry.path.as_str().cmp(path)).ok().map(|at| &entries[at].node)
+        };
+        let is_directory = |source: &Source| match source {
+            Source::Mount(host) => Path::new(host).is_dir(),
+            Source::Scratch | Source::HostDir { .. } => true,
+            Source::Bytes(_) | Source::Stream(_) => false,
+        };
+        let places = run.grants.places.iter().map(|place| (&place.guest, Some(is_directory(&place.source))));
+        let wanted = places.chain(run.saves.iter().map(|save| (&save.guest, None)));
+        wanted.into_iter().find_map(|(guest, directory)| {
+            let parts: Vec<&str> = guest.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
+            (1..=parts.len()).find_map(|end| {
+                let path = parts[..end].join("/");
+                let what = match (node_at(&path)?, directory) {
+                    (PackedNode::Directory, Some(false)) if end == parts.len() => "a directory",
+                    (PackedNode::Directory, _) => return None,
+                    (_, Some(true)) => "a file",
+                    (_, _) if end < parts.len() => "a file",
+                    _ => return None,
+                };
+                let wrong = format!("{guest} cannot be granted: the pack has {what} at /{path}; name another place");
+                Some(Failure::grant(wrong))
+            })
+        })
     }
 
     /// The module that serves the run.

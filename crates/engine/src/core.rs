@@ -8,7 +8,8 @@ use crate::blobs::Blobs;
 use crate::cache::Cache;
 use crate::clock::{Clock, Random};
 use crate::deadline::{Deadline, Watchdog};
-use crate::error::{Error, Kind, Stop};
+use crate::error::{Error, Kind, Stop, is_no_room};
+use crate::exports;
 use crate::host_dirs;
 use crate::imports::not_granted;
 use crate::invalid::invalid;
@@ -33,6 +34,8 @@ use weir_types::entry::{self, ModuleEntry, NoEntry};
 use weir_types::grants::{Grants, UnknownImports};
 use weir_types::limits::Limits;
 
+/// What to say where the machine does not let the engine start.
+pub(crate) const NO_ENGINE: &str = "this machine cannot run the engine";
 /// Bytes of stack beyond the program's own that the host needs for its calls.
 const HOST_STACK_BYTES: u64 = 2 << 20;
 
@@ -168,20 +171,25 @@ impl CoreProgram {
     /// A grant cannot be honoured, an import is not granted, the program traps or meets a limit, or
     /// its results cannot be saved.
     pub fn run(&self, run: &Run<'_>) -> Result<Outcome, Error> {
+        self.on_own_stack(|| self.run_here(run))?
+    }
+
+    /// Does `work` on a stack that has room for as much as the program may use.
+    pub(crate) fn on_own_stack<T: Send>(&self, work: impl FnOnce() -> T + Send) -> Result<T, Error> {
         let stack_bytes = self.stack_max.saturating_add(HOST_STACK_BYTES) as usize;
         std::thread::scope(|scope| {
             let thread = std::thread::Builder::new()
                 .name("program".into())
                 .stack_size(stack_bytes)
-                .spawn_scoped(scope, || self.run_here(run))
-                .map_err(|error| {
-                    Error::new(
-                        Kind::Internal,
-                        format!("cannot start a thread with {stack_bytes} bytes of stack: {error}"),
-                    )
-                })?;
-            thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+                .spawn_scoped(scope, work)
+                .map_err(|error| Error::machine("cannot start a thread for the program", error.into()))?;
+            Ok(thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
         })
+    }
+
+    /// The module that runs: the program's, with what it was linked with.
+    pub(crate) fn module(&self) -> &Module {
+        &self.module
     }
 
     fn run_here(&self, run: &Run<'_>) -> Result<Outcome, Error> {
@@ -217,6 +225,29 @@ impl CoreProgram {
         Ok(finish(live.store, live.stats, exit_code, run.limits))
     }
 
+    /// Makes an instance with everything granted, sets a library up, and does `work` with it. Gives the exit code instead
+    /// if the program ended itself.
+    pub(crate) fn set_up<T>(
+        &self,
+        run: &Run<'_>,
+        work: impl FnOnce(&mut Live) -> wasmtime::Result<T>,
+    ) -> Result<Result<T, u32>, Error> {
+        let mut live = match self.begin(run)? {
+            Begun::Live(live) => live,
+            Begun::Ended(outcome) => return Ok(Err(outcome.exit_code)),
+        };
+        let library = self.module.get_export(entry::INITIALIZE).is_some();
+        let setup = library.then(|| live.function(entry::INITIALIZE)).transpose()?;
+        let set_up = setup.map_or(Ok(()), |initialize| initialize.call(&mut live.store, ()));
+        match set_up.and_then(|()| work(&mut live)) {
+            Ok(done) => Ok(Ok(done)),
+            Err(error) => match error.downcast_ref::<Stop>() {
+                Some(Stop::Exit(code)) => Ok(Err(*code)),
+                _ => Err(explain(&live.store, error)),
+            },
+        }
+    }
+
     /// Makes an instance with everything granted, without running its entry point.
     ///
     /// # Errors
@@ -244,7 +275,7 @@ impl CoreProgram {
             Ok(instance) => instance,
             Err(error) => {
                 let Some(Stop::Exit(exit_code)) = error.downcast_ref::<Stop>() else {
-                    return Err(refused_or(&store, error));
+                    return Err(explain_setup(&deadline, &store.data().limiter, error));
                 };
                 stats.run_time = started.elapsed();
                 return Ok(Begun::Ended(Box::new(finish(store, stats, *exit_code, run.limits))));
@@ -376,26 +407,37 @@ impl Live {
             ModuleEntry::Default if names.contains(&entry::INITIALIZE) => vec![entry::INITIALIZE, entry::DEFAULT],
             ModuleEntry::Default => vec![entry::DEFAULT],
         };
-        let functions = begin.into_iter().map(|name| {
+        begin.into_iter().map(|name| self.function(name)).collect()
+    }
+
+    /// A function of the entry.
+    fn function(&mut self, name: &str) -> Result<TypedFunc<(), ()>, Error> {
+        let function = self.instance.get_typed_func(&mut self.store, name);
+        function.map_err(|error| {
             let wrong =
                 format!("the program's entry `{name}` takes arguments or gives results; it must take and give nothing");
-            let function = self.instance.get_typed_func(&mut self.store, name);
-            function.map_err(|error| Error::caused(Kind::Program, wrong, error))
-        });
-        functions.collect()
+            Error::caused(Kind::Program, wrong, error)
+        })
+    }
+
+    /// Calls an exported function that is there, with arguments of its types.
+    pub(crate) fn call_values(&mut self, export: &str, args: &[Val], results: &mut [Val]) -> wasmtime::Result<()> {
+        let function = self.instance.get_func(&mut self.store, export);
+        let function = function.ok_or_else(|| wasmtime::Error::msg("a function that was there is gone"))?;
+        function.call(&mut self.store, args, results)
     }
 }
 
 fn no_entry(module: &Module, functions: &[&str], none: NoEntry<'_>) -> Error {
     let what =
         if functions.contains(&entry::INITIALIZE) { "it is a reactor (a library)".into() } else { none.to_string() };
-    // Its own: what weir adds for itself is named after it.
-    let own = module.exports().map(|export| export.name()).filter(|name| !name.starts_with("weir_"));
+    let what = format!("the program has no entry point `_start`: {what}");
+    if let Some(functions) = exports::callable(module) {
+        return Error::new(Kind::Program, format!("{what}; `weir call` calls its functions: {functions}"));
+    }
+    let own = module.exports().map(|export| export.name()).filter(|name| !exports::is_ours(name));
     let exports: Vec<&str> = own.take(8).collect();
-    let message = format!(
-        "the program has no entry point `_start`: {what}, its exports are {exports:?}; compile it as a command"
-    );
-    Error::new(Kind::Program, message)
+    Error::new(Kind::Program, format!("{what}, its exports are {exports:?}; compile it as a command"))
 }
 
 fn finish(mut store: Store<RunState>, mut stats: Stats, exit_code: u32, limits: &Limits) -> Outcome {
@@ -419,7 +461,7 @@ fn engine(metering: Metering, limits: &Limits) -> Result<Engine, Error> {
         .epoch_interruption(metering.epoch)
         .async_stack_size(limits.stack_max.saturating_add(HOST_STACK_BYTES) as usize)
         .max_wasm_stack(limits.stack_max as usize);
-    Engine::new(&config).map_err(|error| Error::caused(Kind::Internal, "this machine cannot run the engine", error))
+    Engine::new(&config).map_err(|error| Error::machine(NO_ENGINE, error))
 }
 
 /// The digest under which compiled code is kept: same engine, settings, program and variant, same code.
@@ -491,11 +533,11 @@ fn trapping(store: &mut Store<RunState>, ty: FuncType, import: &wasmtime::Import
     Func::new(store, ty, move |_, _, _| Err(wasmtime::Error::msg(format!("it called {name}, which nobody grants"))))
 }
 
-/// Why no instance could be made: usually because the module asks for more than it may have.
-fn refused_or(store: &Store<RunState>, error: wasmtime::Error) -> Error {
-    match &store.data().limiter.refused {
-        Some(refused) if error.downcast_ref::<Trap>().is_none() => Error::new(Kind::Limit, refused.clone()),
-        _ => explain(store, error),
+/// Why no instance could be made: usually because the program asks for more than it may have.
+pub(crate) fn explain_setup(deadline: &Deadline, limiter: &Limiter, error: wasmtime::Error) -> Error {
+    match &limiter.refused {
+        Some(refused) if !error.is::<Trap>() && !error.is::<Stop>() => Error::new(Kind::Limit, refused.clone()),
+        _ => explain_error(deadline, limiter, error),
     }
 }
 
@@ -519,6 +561,7 @@ pub(crate) fn explain_error(deadline: &Deadline, limiter: &Limiter, error: wasmt
         Some(Trap::OutOfFuel) => {
             return Error::new(Kind::Limit, "the program used up its fuel: raise --fuel-max to allow more");
         }
+        None if is_no_room(&error) => return Error::machine("no memory for the program", error),
         _ => {}
     }
     let mut message = format!("the program trapped: {}", error.root_cause());

@@ -96,7 +96,11 @@ pub(crate) fn refuse_threads(bytes: &[u8]) -> Result<(), Error> {
 pub(crate) fn component_entry<'a>(exports: &[&'a str]) -> Result<ComponentEntry<'a>, Error> {
     entry::of_component(exports.iter().copied()).map_err(|none| {
         let exports = match none {
-            NoEntry::Library => format!(", its exports are {:?}", &exports[..exports.len().min(8)]),
+            NoEntry::Library if exports.is_empty() => ", and exports nothing".into(),
+            NoEntry::Library => {
+                let named = &exports[..exports.len().min(8)];
+                format!(", its exports are {named:?}: `weir call` calls functions, `weir wit` shows them")
+            }
             _ => String::new(),
         };
         Error::new(Kind::Program, format!("the program has no entry point `wasi:cli/run`: {none}{exports}"))

@@ -7,7 +7,7 @@
 //! Components that keep something from call to call on purpose, or put themselves back, have [`Instance`].
 
 use crate::cache::Cache;
-use crate::core::{Metering, cache_key, explain_error};
+use crate::core::{Metering, NO_ENGINE, cache_key, explain_error, explain_setup};
 use crate::deadline::{Deadline, Watchdog};
 use crate::error::{Error, Kind};
 use crate::flow::{self, Arg, Sink, Trouble};
@@ -310,10 +310,7 @@ impl Function {
             );
             return Error::new(Kind::Limit, what);
         }
-        match store.data().limiter.refused.clone() {
-            Some(refused) if !error.is::<wasmtime::Trap>() => Error::new(Kind::Limit, refused),
-            _ => explain_error(deadline, &store.data().limiter, error),
-        }
+        explain_error(deadline, &store.data().limiter, error)
     }
 
     fn instantiate<'f>(&'f self, slot: Slot<'f>) -> Result<Running<'f>, Error> {
@@ -323,7 +320,7 @@ impl Function {
             How::Plain => at_once(self.pre.instantiate_async(&mut store)),
             How::Io | How::Concurrent => apart(self.pre.instantiate_async(&mut store))?,
         };
-        let instance = instance.map_err(|error| self.explain(&store, &deadline, error))?;
+        let instance = instance.map_err(|error| explain_setup(&deadline, &store.data().limiter, error))?;
         let function = instance.get_func(&mut store, self.export);
         let function = function.ok_or_else(|| Error::new(Kind::Internal, "the function is not there"))?;
         Ok(Running { of: self, store, function, deadline, watchdog, _slot: slot })
@@ -521,13 +518,15 @@ fn engine(limits: &Limits, concurrent: bool) -> Result<Engine, Error> {
     config
         .cranelift_opt_level(OptLevel::Speed)
         .wasm_component_model_async(concurrent)
+        .wasm_component_model_map(true)
+        .wasm_component_model_fixed_length_lists(true)
         .concurrency_support(concurrent)
         .consume_fuel(metering.fuel)
         .epoch_interruption(metering.epoch)
         .max_wasm_stack(limits.stack_max as usize)
         .async_stack_size(limits.stack_max.saturating_add(1 << 20) as usize)
         .allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
-    Engine::new(&config).map_err(|error| Error::caused(Kind::Internal, "this machine cannot run the engine", error))
+    Engine::new(&config).map_err(|error| Error::machine(NO_ENGINE, error))
 }
 
 /// A component, and the engine that it was compiled for.
