@@ -3,6 +3,7 @@
 //! text or for bytes that lie somewhere else (also inside lists, tuples, records and options), and streams.
 
 use crate::flow::{Arg, Sink, is_input, is_output};
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::io::Read;
 use wasmtime::component::wasm_wave::parser::{Parser, ParserError, ParserErrorKind};
@@ -135,6 +136,7 @@ pub fn type_name(ty: &Type) -> String {
         Type::Char => "char".into(),
         Type::String => "string".into(),
         Type::List(inner) => format!("list<{}>", type_name(&inner.ty())),
+        Type::Map(map) => format!("map<{}, {}>", type_name(&map.key()), type_name(&map.value())),
         Type::FixedLengthList(inner) => format!("list<{}, {}>", type_name(&inner.ty()), inner.len()),
         Type::Option(inner) => format!("option<{}>", type_name(&inner.ty())),
         Type::Result(both) => {
@@ -268,12 +270,13 @@ impl<'t> Text<'t> {
         }
         let start = self.rest;
         match Parser::new(start).parse_raw_value() {
+            Ok(_) if needs_more(ty) => self.by_parts(ty, fetch).unwrap_or_else(|| Err(self.no(ty))),
             Ok(raw) => {
                 let value = raw.node().to_wasm_value(ty, start).map_err(|error| self.unlike(ty, &error))?;
                 self.rest = start.get(raw.node().span().end..).unwrap_or_default();
                 Ok(value)
             }
-            Err(error) => self.with_files(ty, fetch).unwrap_or_else(|| Err(self.unlike(ty, &error))),
+            Err(error) => self.by_parts(ty, fetch).unwrap_or_else(|| Err(self.unlike(ty, &error))),
         }
     }
 
@@ -305,12 +308,17 @@ impl<'t> Text<'t> {
         }
     }
 
-    /// A value with an `@path` somewhere inside, which is no WAVE. Nothing if its type holds no others.
-    fn with_files(&mut self, ty: &Type, fetch: Fetch<'_>) -> Option<Result<Val, String>> {
+    /// A value with something inside that is no WAVE: an `@path`, or a map, which is a list of its pairs here. Nothing if its
+    /// type holds no others.
+    fn by_parts(&mut self, ty: &Type, fetch: Fetch<'_>) -> Option<Result<Val, String>> {
         let opens = |text: &Self, token: &str| text.rest.starts_with(token);
         Some(match ty {
             Type::List(list) if opens(self, "[") => {
                 self.items("[", "]", |text| text.value(&list.ty(), fetch)).map(Val::List)
+            }
+            Type::FixedLengthList(list) if opens(self, "[") => self.fixed(&list.ty(), list.len() as usize, fetch),
+            Type::Map(map) if opens(self, "[") => {
+                self.items("[", "]", |text| text.pair(&map.key(), &map.value(), fetch)).map(Val::Map)
             }
             Type::Tuple(tuple) if opens(self, "(") => self.tuple(tuple, fetch),
             Type::Record(record) if opens(self, "{") => self.record(record, fetch),
@@ -319,7 +327,7 @@ impl<'t> Text<'t> {
                 self.inside(&option.ty(), fetch).map(|value| Val::Option(Some(Box::new(value))))
             }
             Type::Option(option) => {
-                return self.with_files(&option.ty(), fetch).map(|value| Ok(Val::Option(Some(Box::new(value?)))));
+                return self.by_parts(&option.ty(), fetch).map(|value| Ok(Val::Option(Some(Box::new(value?)))));
             }
             _ => return None,
         })
@@ -385,6 +393,24 @@ impl<'t> Text<'t> {
         Ok(value)
     }
 
+    fn fixed(&mut self, ty: &Type, len: usize, fetch: Fetch<'_>) -> Result<Val, String> {
+        let items = self.items("[", "]", |text| text.value(ty, fetch))?;
+        if items.len() == len {
+            return Ok(Val::FixedLengthList(items));
+        }
+        Err(format!("the list has {} items, and must have {len}, {}", items.len(), self.here()))
+    }
+
+    fn pair(&mut self, key: &Type, value: &Type, fetch: Fetch<'_>) -> Result<(Val, Val), String> {
+        self.expect("(")?;
+        let key = self.value(key, fetch)?;
+        self.expect(",")?;
+        let value = self.value(value, fetch)?;
+        self.eat(",");
+        self.expect(")")?;
+        Ok((key, value))
+    }
+
     fn tuple(&mut self, tuple: &wasmtime::component::types::Tuple, fetch: Fetch<'_>) -> Result<Val, String> {
         let mut types = tuple.types();
         let values = self.items("(", ")", |text| match types.next() {
@@ -420,8 +446,53 @@ impl<'t> Text<'t> {
 
 /// A value as text, which can be given back as it is.
 pub fn show(value: &Val) -> String {
-    let text = if has_text(value) { wasm_wave::to_string(value).ok() } else { None };
+    let text = if has_text(value) { wasm_wave::to_string(&*listed(value)).ok() } else { None };
     text.unwrap_or_else(|| "(a value that no text stands for)".into())
+}
+
+/// A value with lists in the place of what there is no WAVE for: maps, as their pairs, and lists of a fixed length.
+fn listed(value: &Val) -> Cow<'_, Val> {
+    if !is_beyond_wave(value) {
+        return Cow::Borrowed(value);
+    }
+    let one = |value: &Val| listed(value).into_owned();
+    let all = |items: &[Val]| items.iter().map(one).collect();
+    let inside = |value: &Option<Box<Val>>| value.as_deref().map(|value| Box::new(one(value)));
+    Cow::Owned(match value {
+        Val::Map(pairs) => Val::List(pairs.iter().map(|(key, value)| Val::Tuple(vec![one(key), one(value)])).collect()),
+        Val::List(items) | Val::FixedLengthList(items) => Val::List(all(items)),
+        Val::Tuple(items) => Val::Tuple(all(items)),
+        Val::Record(fields) => Val::Record(fields.iter().map(|(name, value)| (name.clone(), one(value))).collect()),
+        Val::Variant(name, value) => Val::Variant(name.clone(), inside(value)),
+        Val::Option(value) => Val::Option(inside(value)),
+        Val::Result(Ok(value)) => Val::Result(Ok(inside(value))),
+        Val::Result(Err(value)) => Val::Result(Err(inside(value))),
+        other => other.clone(),
+    })
+}
+
+fn is_beyond_wave(value: &Val) -> bool {
+    let inside = |value: &Option<Box<Val>>| value.as_deref().is_some_and(is_beyond_wave);
+    match value {
+        Val::Map(_) | Val::FixedLengthList(_) => true,
+        Val::List(items) | Val::Tuple(items) => items.iter().any(is_beyond_wave),
+        Val::Record(fields) => fields.iter().any(|(_, value)| is_beyond_wave(value)),
+        Val::Variant(_, value) | Val::Option(value) => inside(value),
+        Val::Result(Ok(value) | Err(value)) => inside(value),
+        _ => false,
+    }
+}
+
+/// Whether something in a value of this type has no WAVE.
+fn needs_more(ty: &Type) -> bool {
+    match ty {
+        Type::Map(_) | Type::FixedLengthList(_) => true,
+        Type::List(list) => needs_more(&list.ty()),
+        Type::Option(option) => needs_more(&option.ty()),
+        Type::Tuple(tuple) => tuple.types().any(|ty| needs_more(&ty)),
+        Type::Record(record) => record.fields().any(|field| needs_more(&field.ty)),
+        _ => false,
+    }
 }
 
 /// Whether there is WAVE for a value: there is none for what is handed over, as streams and resources are.
@@ -433,6 +504,7 @@ fn has_text(value: &Val) -> bool {
         Val::U8(_) | Val::U16(_) | Val::U32(_) | Val::U64(_) => true,
         Val::Float32(_) | Val::Float64(_) => true,
         Val::List(items) | Val::Tuple(items) | Val::FixedLengthList(items) => items.iter().all(has_text),
+        Val::Map(pairs) => pairs.iter().all(|(key, value)| has_text(key) && has_text(value)),
         Val::Record(fields) => fields.iter().all(|(_, value)| has_text(value)),
         Val::Variant(_, value) | Val::Option(value) => inside(value),
         Val::Result(Ok(value) | Err(value)) => inside(value),

@@ -60,6 +60,7 @@ fn types_of_every_kind_make_a_valid_component() {
         "a: bool, b: s8, c: u8, d: s16, e: u16, f: s32, g: u32, h: s64, i: u64, j: f32, k: f64, l: char, m: string",
         // More core values than parameters may have: they come in memory.
         "a: string, b: string, c: string, d: string, e: string, f: string, g: string, h: string, i: string",
+        "a: map<string, list<u8>>, b: list<u16, 3>, c: option<map<u32, tuple<f32, string>>>, d: list<list<u8, 20>>",
         "a: option<f32>, b: tuple<u8, option<f64>>, c: list<tuple<string, list<u8>>>, d: result<u8, string>, e: r",
     ] {
         let binding = binding(&format!(
@@ -93,6 +94,7 @@ fn bindings_that_do_not_match_are_told_where() {
         (format!("{export}stdout = \"result\"\n[files]\n\"../x\" = \"a\"\n"), "a path is absolute"),
         (format!("{export}stdout = \"result\"\n[files]\n\"/x\" = \"result\"\n"), "that something else is, too"),
         (format!("{export}stdout = \"result\"\n[files]\n\"/x/\" = \"a\"\n"), "not list<tuple<string, list<u8>>>"),
+        ("export = \"f: func(a: list<u8, 2000>) -> result<string, failure>\"\n".into(), "longer than 1024"),
     ] {
         let error = lift(&wasm(PROGRAM), &binding(&rest)).unwrap_err().to_string();
         assert!(error.contains(words), "{rest}: {error}");
@@ -115,6 +117,74 @@ fn programs_that_cannot_be_lifted_are_told_why() {
         let error = lift(&program, &binding).unwrap_err().to_string();
         assert!(error.contains(words), "{error}");
     }
+}
+
+/// A module with typed functions for WASI 0.2, as a component.
+fn component_of(module: &str, wit: &str) -> Vec<u8> {
+    let mut module = wasm(module);
+    let mut resolve = wit_parser::Resolve::default();
+    let package = resolve.push_str("test.wit", wit).unwrap();
+    let world = resolve.select_world(&[package], None).unwrap();
+    let utf8 = wit_component::StringEncoding::UTF8;
+    wit_component::embed_component_metadata(&mut module, &resolve, world, utf8).unwrap();
+    wit_component::ComponentEncoder::default().module(&module).unwrap().validate(true).encode().unwrap()
+}
+
+const WASI: &str = "
+    package wasi:cli@0.2.3 {
+      interface exit { exit: func(status: result); }
+      interface run { run: func() -> result; }
+    }
+    package wasi:random@0.2.3 { interface random { get-random-u64: func() -> u64; } }";
+
+#[test]
+fn a_library_that_is_a_component_keeps_its_functions() {
+    let module = r#"(module
+      (import "wasi:cli/exit@0.2.3" "exit" (func $exit (param i32)))
+      (import "wasi:random/random@0.2.3" "get-random-u64" (func $random (result i64)))
+      (memory (export "memory") 1)
+      (func (export "_initialize"))
+      (func (export "dice") (result i32) (i32.wrap_i64 (call $random)))
+      (func (export "a:b/calc#leave") (param i32) (call $exit (local.get 0))))"#;
+    let wit = format!(
+        "package a:b;
+         interface calc {{ leave: func(n: u32); }}
+         world w {{
+           import wasi:cli/exit@0.2.3;
+           import wasi:random/random@0.2.3;
+           export dice: func() -> u32;
+           export calc;
+         }} {WASI}"
+    );
+    let component = component_of(module, &wit);
+    let lifted = lift(&component, &binding("")).unwrap();
+    validate(&lifted.bytes).unwrap();
+    assert_eq!(lifted.report.imports, ["wasi:random/random@0.2.0"]);
+    let text = self::wit(&lifted.bytes).unwrap();
+    assert!(text.contains("export dice: func() -> u32;") && text.contains("export a:b/calc;"), "{text}");
+    assert!(!text.contains("wasi:cli"), "{text}");
+    let pinned = lift(&component, &binding("pinned = true\n")).unwrap();
+    assert!(pinned.report.imports.is_empty());
+    let command = printing("f: func() -> result<string, failure>");
+    let error = lift(&component, &command).unwrap_err().to_string();
+    assert!(error.contains("leave out `export` for a library"), "{error}");
+}
+
+#[test]
+fn the_entry_of_a_component_decides_whether_it_is_lifted() {
+    let module = |name: &str| {
+        let run = format!(r#"(func (export "wasi:cli/run@{name}#run") (result i32) (i32.const 0))"#);
+        format!(r#"(module (memory (export "memory") 1) {run})"#)
+    };
+    let run = "package a:b; world w { export wasi:cli/run@0.2.3; }";
+    let component = component_of(&module("0.2.3"), &format!("{run} {WASI}"));
+    validate(&lift(&component, &printing("f: func() -> result<string, failure>")).unwrap().bytes).unwrap();
+    let error = lift(&component, &binding("")).unwrap_err().to_string();
+    assert!(error.contains("give `export`"), "{error}");
+    let (run, wasi) = (run.replace("0.2.3", "0.3.0"), WASI.replace("0.2.3", "0.3.0"));
+    let component = component_of(&module("0.3.0"), &format!("{run} {wasi}"));
+    let error = lift(&component, &printing("f: func() -> result<string, failure>")).unwrap_err().to_string();
+    assert!(error.contains("wasi:cli/run@0.3.0, which is asynchronous"), "{error}");
 }
 
 #[test]

@@ -375,7 +375,7 @@ impl Names<'_> {
     fn check_contents(&self, at: &str, word: &str, named: &Named, directory: bool) -> Result<(), LiftError> {
         let ty = without_option(&named.ty);
         let (right, wanted) = if directory {
-            (is_files(ty), "list<tuple<string, list<u8>>>")
+            (is_files(ty), "list<tuple<string, list<u8>>> or map<string, list<u8>>")
         } else {
             (matches!(ty, Type::Text | Type::Stream | Type::Input) || ty.is_bytes(), "string or list<u8>")
         };
@@ -412,7 +412,7 @@ impl Names<'_> {
             let ty = without_option(&named.ty);
             let (right, wanted) = match output.from {
                 Origin::ExitCode => (*ty == Type::Unsigned(4), "u32"),
-                Origin::Directory(_) => (is_files(ty), "list<tuple<string, list<u8>>>"),
+                Origin::Directory(_) => (is_files(ty), "list<tuple<string, list<u8>>> or map<string, list<u8>>"),
                 _ => (*ty == Type::Text || ty.is_bytes(), "string or list<u8>"),
             };
             if !right {
@@ -517,7 +517,7 @@ fn without_option(ty: &Type) -> &Type {
     }
 }
 
-/// `list<tuple<string, list<u8>>>`, or with `string` for the contents.
+/// `list<tuple<string, list<u8>>>` or `map<string, list<u8>>`, or with `string` for the contents.
 fn is_files(ty: &Type) -> bool {
     let Type::List(item) = ty else { return false };
     let Type::Record(fields) = &**item else { return false };

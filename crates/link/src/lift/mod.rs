@@ -89,8 +89,8 @@ pub struct LiftReport {
 }
 
 /// Lifts a command for WASI 0.1, a pack of one, or a command for WASI 0.2 (as compilers make it: one module, with or
-/// without an adapter from 0.1). Without a function in the binding it is a library for WASI 0.1, which keeps the
-/// typed functions that it has, as a component.
+/// without an adapter from 0.1). Without a function in the binding it is a library, a module or a component, which keeps
+/// the typed functions that it has, as a component.
 ///
 /// # Errors
 /// The binding does not match its own type, or the program cannot be linked.
@@ -103,7 +103,7 @@ pub fn lift(program: &[u8], binding: &Binding) -> Result<Lifted, LiftError> {
         let function = binding.function(&signature)?;
         (signature, function)
     };
-    let carried = carried(program)?;
+    let carried = carried(program, library)?;
     // Variables of the pack come behind, as everywhere: the first of a name wins.
     for (name, value) in &carried.entry.env {
         function.env.push((name.clone(), vec![weir_vfs::lift::Part::Text(value.clone())]));
@@ -163,9 +163,12 @@ const MOVES: [&str; 5] = [".fd_seek", ".fd_tell", ".fd_pread", ".fd_filestat_get
 const OPTIONS: LinkOptions =
     LinkOptions { host_dirs: false, mounts: true, streams: false, control: false, trace: false, exit: Exit::Unwind };
 
-fn carried(program: &[u8]) -> Result<Carried, LiftError> {
+fn carried(program: &[u8], library: bool) -> Result<Carried, LiftError> {
+    if Parser::is_component(program) && library {
+        return Ok(Carried::nothing(&main::of_library(program)?)?);
+    }
     if Parser::is_component(program) {
-        return Ok(Carried::nothing(main::of_component(program)?)?);
+        return Ok(Carried::nothing(main::of_command(program)?)?);
     }
     Ok(match Pack::open(program)? {
         Some(pack) => pack.carried()?,

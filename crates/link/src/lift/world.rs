@@ -70,6 +70,9 @@ package wasi:random@0.2.0 {
 const INPUT: &str = "input-stream";
 const OUTPUT: &str = "output-stream";
 
+/// Items of a list of a fixed length at most: each is a type of its own in what the shim is told.
+const FIXED_LIST_MAX: u32 = 1024;
+
 /// The types of the function.
 pub(super) struct Signature {
     pub name: String,
@@ -367,10 +370,7 @@ impl Describe<'_> {
         let plain = |ty: Type, wit: String| Ok(Named { ty, fields: Vec::new(), wit: name(wit) });
         match &def.kind {
             TypeDefKind::Type(other) => self.named(other),
-            TypeDefKind::List(item) => {
-                let item = self.named(item)?;
-                plain(Type::List(Box::new(item.ty)), format!("list<{}>", item.wit))
-            }
+            TypeDefKind::List(_) | TypeDefKind::Map(..) | TypeDefKind::FixedLengthList(..) => self.items(def),
             TypeDefKind::Option(inside) => {
                 let inside = self.named(inside)?;
                 let wit = name(format!("option<{}>", inside.wit));
@@ -419,6 +419,32 @@ impl Describe<'_> {
         }
     }
 
+    /// What holds values of one type. What the canonical ABI makes of maps and of lists of a fixed length is lists and tuples.
+    fn items(&self, def: &wit_parser::TypeDef) -> Result<Named, LiftError> {
+        let name = |wit: String| def.name.clone().unwrap_or(wit);
+        let list =
+            |item: Type, wit: String| Ok(Named { ty: Type::List(Box::new(item)), fields: Vec::new(), wit: name(wit) });
+        match &def.kind {
+            TypeDefKind::Map(key, value) => {
+                let (key, value) = (self.named(key)?, self.named(value)?);
+                list(Type::Record(vec![key.ty, value.ty]), format!("map<{}, {}>", key.wit, value.wit))
+            }
+            TypeDefKind::FixedLengthList(item, len) => {
+                let item = self.named(item)?;
+                let wit = format!("list<{}, {len}>", item.wit);
+                if *len > FIXED_LIST_MAX {
+                    return Err(LiftError::new(format!("`{wit}` is longer than {FIXED_LIST_MAX}: write a list")));
+                }
+                self.record((0..*len).map(|at| (at.to_string(), item.clone())).collect(), name(wit))
+            }
+            TypeDefKind::List(item) => {
+                let item = self.named(item)?;
+                list(item.ty, format!("list<{}>", item.wit))
+            }
+            other => Err(LiftError::new(format!("`{}` is no list", kind(other)))),
+        }
+    }
+
     fn record(&self, fields: Vec<(String, Named)>, wit: String) -> Result<Named, LiftError> {
         let ty = Type::Record(fields.iter().map(|(_, named)| named.ty.clone()).collect());
         Ok(Named { ty, fields, wit })
@@ -429,7 +455,6 @@ fn kind(kind: &TypeDefKind) -> &'static str {
     match kind {
         TypeDefKind::Resource | TypeDefKind::Handle(Handle::Own(_) | Handle::Borrow(_)) => "resource",
         TypeDefKind::Future(_) => "future",
-        TypeDefKind::Map(..) => "map",
         _ => "this type",
     }
 }

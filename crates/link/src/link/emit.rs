@@ -359,7 +359,9 @@ impl<'p, 'a> Emitter<'p, 'a> {
     }
 
     fn start(&mut self) -> Result<(), LinkError> {
-        if let Some(start) = self.plan.program.start {
+        // Of a function it is a part of each call: only then is there what the program asks for.
+        let of_call = self.plan.lift().is_some_and(|lift| !lift.library);
+        if let Some(start) = self.plan.program.start.filter(|_| !of_call) {
             let function_index = match self.plan.entries.get(&start) {
                 Some(entry) => *entry,
                 None => self.copier.function(start, 0)?,

@@ -3,13 +3,14 @@
 
 use super::{Callee, ERRNO_BADF, ERRNO_NOSYS, Plan, Use, stub};
 use crate::error::{LinkError, LinkErrorKind};
+use crate::link::generated::NOT_EXITED;
 use crate::link::shim::Shim;
 use crate::p1::{self, Signature};
 use crate::{LIFT, WEIR};
 use std::collections::{BTreeMap, BTreeSet};
-use wasm_encoder::{Instruction, ValType};
+use wasm_encoder::{BlockType, Instruction, ValType};
 use wasmparser::ExternalKind;
-use weir_types::entry::{self, INITIALIZE, START, Series};
+use weir_types::entry::{self, DEFAULT, INITIALIZE, ModuleEntry, START, Series};
 
 /// How a program is lifted to a function of the component model.
 #[derive(Clone, Copy)]
@@ -186,25 +187,56 @@ impl<'a> Plan<'a> {
     /// Runs the program from its beginning to its end, and says by a number that is not 0 that it failed.
     pub(super) fn start_code(&self) -> Result<Vec<Instruction<'static>>, LinkError> {
         let functions = self.program.exports.iter();
-        let mut functions =
-            functions.filter(|export| matches!(export.kind, ExternalKind::Func | ExternalKind::FuncExact));
-        let Some(start) = functions.find(|export| is_start(export.name)) else {
+        let functions = functions.filter(|export| matches!(export.kind, ExternalKind::Func | ExternalKind::FuncExact));
+        let functions: Vec<(&str, u32)> = functions.map(|export| (export.name, export.index)).collect();
+        let find = |wanted: &dyn Fn(&str) -> bool| functions.iter().find(|(name, _)| wanted(name)).copied();
+        let entry = match entry::of_module(functions.iter().map(|(name, _)| *name)) {
+            Ok(ModuleEntry::Start) => find(&|name| name == START),
+            Ok(ModuleEntry::Default) => find(&|name| name == DEFAULT),
+            Err(_) => find(&is_start),
+        };
+        let Some((name, entry)) = entry else {
             let message = "it has no function `_start`, so it is a library: lift it without `export`".into();
             return Err(LinkError::new(LinkErrorKind::Lift { message }));
         };
-        let own = || self.functions.get(start.index);
-        let index = self.entries.get(&start.index).copied().or_else(own);
-        let call = Instruction::Call(index.ok_or_else(|| LinkError::invalid("its start does not exist", 0))?);
-        let ty = self.program.functions.get(start.index as usize);
-        let signature = ty.and_then(|ty| self.program.signature(*ty));
-        if start.name == START && signature == Some(Signature::new(&[], &[])) {
-            return Ok(vec![call, Instruction::I32Const(0)]);
+        let initialize = find(&|name| name == INITIALIZE).filter(|_| name != START).map(|(_, index)| index);
+        let ty = self.program.functions.get(entry as usize).and_then(|ty| self.program.signature(*ty));
+        let fails = matches!(ty.as_ref().map(|ty| ty.results.as_slice()), Some([ValType::I32]));
+        let of_p2 = name != START && name != DEFAULT;
+        let expected: &[ValType] = if of_p2 { &[ValType::I32] } else { &[] };
+        if ty != Some(Signature::new(&[], expected)) {
+            let message = format!("its function `{name}` has another type than the start of a command");
+            return Err(LinkError::new(LinkErrorKind::Lift { message }));
         }
-        if start.name != START && signature == Some(Signature::new(&[], &[ValType::I32])) {
-            return Ok(self.initialize_function().map(Instruction::Call).into_iter().chain([call]).collect());
+        let mut code = vec![Instruction::Call(self.entered(entry)?)];
+        code.extend((!fails).then_some(Instruction::I32Const(0)));
+        // What comes before: the first of them last. None goes on after the program has ended itself.
+        for function in [initialize, self.program.start].into_iter().flatten() {
+            code = self.and_unless_exited(self.entered(function)?, code);
         }
-        let message = format!("its function `{}` has another type than the start of a command", start.name);
-        Err(LinkError::new(LinkErrorKind::Lift { message }))
+        Ok(code)
+    }
+
+    /// The function of the result that stands for one of the program's through which the shim comes in.
+    fn entered(&self, function: u32) -> Result<u32, LinkError> {
+        let index = self.entries.get(&function).copied().or_else(|| self.functions.get(function));
+        index.ok_or_else(|| LinkError::invalid("its start does not exist", 0))
+    }
+
+    /// A call of `first`, and `then`, which leaves a number, if the program has not ended itself.
+    fn and_unless_exited(&self, first: u32, then: Vec<Instruction<'static>>) -> Vec<Instruction<'static>> {
+        let mut code = vec![Instruction::Call(first)];
+        if self.exit_function.is_none() {
+            code.extend(then);
+            return code;
+        }
+        let not_exited =
+            [Instruction::GlobalGet(self.exit_global()), Instruction::I64Const(NOT_EXITED), Instruction::I64Eq];
+        code.extend(not_exited);
+        code.push(Instruction::If(BlockType::Result(ValType::I32)));
+        code.extend(then);
+        code.extend([Instruction::Else, Instruction::I32Const(0), Instruction::End]);
+        code
     }
 
     /// The function of the result that a library begins with, if it has one.
