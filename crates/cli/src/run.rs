@@ -6,9 +6,11 @@ use crate::options::{CommandLine, GrantOptions, LimitOptions};
 use crate::pull::{RegistryOptions, program_file};
 use clap::Args;
 use std::io::IsTerminal;
+use std::path::Path;
 use std::process::ExitCode;
 use weir_engine::{Cache, Outcome, Run, Stats};
 use weir_types::Shown;
+use weir_types::grants::Grants;
 
 /// Runs a program: a core module (WASI 0.1) or a command component (WASI 0.2, 0.3).
 ///
@@ -61,7 +63,8 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     }
     if outcome.exit_code != 0
         && std::io::stderr().is_terminal()
-        && let Some(hint) = hint(&outcome.stats.looked_for)
+        && let Some(hint) =
+            hint(&outcome.stats.looked_for).or_else(|| hint_of_arguments(&grants, &|path| path.exists()))
     {
         note!("weir: {hint}");
     }
@@ -89,6 +92,26 @@ fn hint(looked_for: &[String]) -> Option<String> {
             ))
         }
     }
+}
+
+/// The first argument that names something of the host which the program was not given. A module's libc finds by itself that
+/// there is no such directory, so that nobody outside hears of it.
+fn hint_of_arguments(grants: &Grants, is_there: &dyn Fn(&Path) -> bool) -> Option<String> {
+    let parts = |path: &str| -> Vec<String> {
+        path.split('/').filter(|part| !matches!(*part, "" | ".")).map(str::to_owned).collect()
+    };
+    let granted = |arg: &str| {
+        let arg = parts(arg);
+        grants.places.iter().any(|place| arg.starts_with(&parts(&place.guest)))
+    };
+    let names = |arg: &&String| !arg.is_empty() && !arg.starts_with('-') && !granted(arg) && is_there(Path::new(arg));
+    let arg = grants.args.iter().skip(1).find(names)?;
+    let inside = parts(arg);
+    let what = format!("the program was given the name {arg:?}, and not what is there");
+    Some(match inside.iter().any(|part| part == "..") {
+        false => format!("{what}: --mount /{}={} hands it over", Shown(&inside.join("/")), Shown(arg)),
+        true => format!("{what}: --mount /NAME={} hands it over, and /NAME is its name then", Shown(arg)),
+    })
 }
 
 /// The program's code as the operating system takes it: eight bits, and never 0 for a failure.
@@ -129,6 +152,30 @@ fn print_stats(outcome: &Outcome) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use weir_types::grants::{Place, Source};
+
+    #[test]
+    fn an_argument_that_names_a_file_of_the_host_is_noticed() {
+        let grants = |args: &[&str], places: &[&str]| Grants {
+            args: args.iter().map(|arg| (*arg).to_owned()).collect(),
+            places: places.iter().map(|place| Place { guest: (*place).into(), source: Source::Scratch }).collect(),
+            ..Grants::default()
+        };
+        let there = |path: &Path| path.ends_with("there");
+        let hint = |args: &[&str], places: &[&str]| hint_of_arguments(&grants(args, places), &there);
+        let right = "the program was given the name \"./a/there\", and not what is there: --mount /a/there=./a/there hands it over";
+        assert_eq!(hint(&["there", "-v", "not", "./a/there"], &[]).as_deref(), Some(right));
+        assert!(
+            hint(&["prog", "../there"], &[])
+                .unwrap()
+                .ends_with("--mount /NAME=../there hands it over, and /NAME is its name then")
+        );
+        assert_eq!(hint(&["prog", "--there", "-there", ""], &[]), None);
+        assert_eq!(hint(&["prog", "/w/there"], &["/w"]), None);
+        assert_eq!(hint(&["prog", "./w/there"], &["/w/"]), None);
+        assert_eq!(hint(&["prog", "there"], &["/"]), None);
+        assert!(hint(&["prog", "/w/there"], &["/w2"]).is_some());
+    }
 
     #[test]
     fn the_hint_names_what_was_looked_for_and_escapes_it() {
