@@ -20,7 +20,7 @@ struct Case {
     pack: Option<(&'static str, &'static str)>,
 }
 
-const CASES: [Case; 6] = [
+const CASES: [Case; 7] = [
     Case {
         name: "resvg",
         function: "render",
@@ -61,15 +61,18 @@ const CASES: [Case; 6] = [
         pack: None,
     },
     Case {
-        name: OF_P2,
+        name: "fstest-own",
         function: "check",
         calls: &[&[("input", "=what comes in")], &[("input", "=fail")]],
         pack: None,
     },
+    Case { name: "fstest-p3", function: "walk", calls: &[&[]], pack: None },
 ];
 
-/// A command whose files and streams are those of WASI 0.2 itself: what it prints is also what it prints as a command.
-const OF_P2: &str = "fstest-own";
+/// Commands whose files and streams are those of WASI 0.2 or 0.3 itself: what they give is also what they print as a command,
+/// with this option.
+const AS_COMMANDS: [(&str, &str, &str); 2] =
+    [("fstest-own", "check(input: \"\")", "--scratch=/w"), ("fstest-p3", "walk()", "--scratch=/")];
 
 const PYTHON: [(&str, &str); 2] = [
     (
@@ -272,19 +275,24 @@ fn differences(
         let lines = first.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
         of_cli.extend(cli_difference(root, runtimes, case, component, number, &lines)?);
     }
-    if case.name == OF_P2 {
-        of_cli.extend(command_difference(root, runtimes, component)?);
+    for (name, call, option) in AS_COMMANDS.iter().filter(|(name, ..)| *name == case.name) {
+        of_cli.extend(command_difference(root, runtimes, component, [name, call, option])?);
     }
     all.push(("weir call", of_cli));
     Ok(all)
 }
 
 /// What a function gives against what its program prints as a command.
-fn command_difference(root: &Path, runtimes: &Runtimes, component: &Path) -> Result<Option<String>> {
-    let program = root.join(".programs/guests").join(format!("{OF_P2}.wasm"));
+fn command_difference(
+    root: &Path,
+    runtimes: &Runtimes,
+    component: &Path,
+    [name, call, option]: [&str; 3],
+) -> Result<Option<String>> {
+    let program = root.join(".programs/guests").join(format!("{name}.wasm"));
     let mut command = runtimes.weir();
-    let printed = process::text(command.arg("--scratch=/w").arg(program).stdin(std::process::Stdio::null()))?;
-    let given = process::text(runtimes.weir_command("call").arg(component).arg("check(input: \"\")"))?;
+    let printed = process::text(command.arg(option).arg(program).stdin(std::process::Stdio::null()))?;
+    let given = process::text(runtimes.weir_command("call").arg(component).arg(call))?;
     let same = given.trim_end() == printed.trim_end() && !printed.is_empty();
     Ok((!same).then(|| programs::first_difference(given.as_bytes(), printed.as_bytes())))
 }

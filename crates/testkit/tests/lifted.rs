@@ -340,6 +340,115 @@ fn handles_that_do_not_exist_are_errors_and_the_start_is_that_of_wasi_0_2() {
     }
 }
 
+/// A command for WASI 0.3 by its first letter. `p` prints what it reads and `!`: its write waits, as it still holds the other
+/// end of the stream, until that is handed over to stdout; it returns to wait for that, and is called back. `f` fails, `e` exits
+/// with 7, `d` waits for what nothing brings, `m` moves stdin to stdout as a whole, `o` opens what is not there. An entry for 0.2
+/// beside it is not its entry.
+const OF_P3: &str = r#"(component (core module
+  (import "wasi:cli/stdin@0.3.0" "read-via-stream" (func $stdin (param i32)))
+  (import "wasi:cli/stdin@0.3.0" "[async-lower][stream-read-0]read-via-stream" (func $read (param i32 i32 i32) (result i32)))
+  (import "wasi:cli/stdin@0.3.0" "[stream-drop-readable-0]read-via-stream" (func $close (param i32)))
+  (import "wasi:cli/stdin@0.3.0" "[stream-cancel-read-0]read-via-stream" (func $cancel (param i32) (result i32)))
+  (import "wasi:cli/stdout@0.3.0" "write-via-stream" (func $stdout (param i32) (result i32)))
+  (import "wasi:cli/stdout@0.3.0" "[stream-new-0]write-via-stream" (func $new (result i64)))
+  (import "wasi:cli/stdout@0.3.0" "[async-lower][stream-write-0]write-via-stream"
+    (func $write (param i32 i32 i32) (result i32)))
+  (import "wasi:cli/stdout@0.3.0" "[stream-drop-writable-0]write-via-stream" (func $end (param i32)))
+  (import "wasi:cli/stdout@0.3.0" "[async-lower][future-read-1]write-via-stream" (func $await (param i32 i32) (result i32)))
+  (import "wasi:cli/stdout@0.3.0" "[future-new-1]write-via-stream" (func $never (result i64)))
+  (import "wasi:cli/exit@0.3.0" "exit-with-code" (func $exit (param i32)))
+  (import "wasi:filesystem/types@0.3.0" "[async-lower][method]descriptor.open-at" (func $open (param i32 i32) (result i32)))
+  (import "$root" "[waitable-set-new]" (func $set (result i32)))
+  (import "$root" "[waitable-set-poll]" (func $poll (param i32 i32) (result i32)))
+  (import "$root" "[waitable-join]" (func $join (param i32 i32)))
+  (import "$root" "[context-get-0]" (func $get (result i32)))
+  (import "$root" "[context-set-0]" (func $put (param i32)))
+  (import "[export]wasi:cli/run@0.3.0" "[task-return]run" (func $return (param i32)))
+  (memory (export "memory") 4)
+  (data (i32.const 200) "!")
+  (global $next (mut i32) (i32.const 4096))
+  (global $length (mut i32) (i32.const 0))
+  (global $writer (mut i32) (i32.const 0))
+  (global $future (mut i32) (i32.const 0))
+  (func $must (param i32) (if (i32.eqz (local.get 0)) (then (unreachable))))
+  (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32)
+    (global.get $next)
+    (global.set $next (i32.add (global.get $next) (local.get 3))))
+  (func (export "wasi:cli/run@0.2.6#run") (result i32) (unreachable))
+  (func (export "[async-lift]wasi:cli/run@0.3.0#run") (result i32) (local $both i64) (local $set i32)
+    (call $stdin (i32.const 0))
+    (global.set $length (i32.shr_u (call $read (i32.load (i32.const 0)) (i32.const 100) (i32.const 50)) (i32.const 4)))
+    (if (i32.eq (i32.load8_u (i32.const 100)) (i32.const 109)) (then
+      (global.set $future (call $stdout (i32.load (i32.const 0))))
+      (call $must (i32.eqz (call $await (global.get $future) (i32.const 300))))
+      (call $return (i32.load8_u (i32.const 300)))
+      (return (i32.const 0))))
+    ;; There is no more than that.
+    (call $must (i32.eq (call $read (i32.load (i32.const 0)) (i32.const 100) (i32.const 50)) (i32.const 1)))
+    (call $close (i32.load (i32.const 0)))
+    (if (i32.eq (i32.load8_u (i32.const 100)) (i32.const 102)) (then (call $return (i32.const 1)) (return (i32.const 0))))
+    (if (i32.eq (i32.load8_u (i32.const 100)) (i32.const 101)) (then (call $exit (i32.const 7))))
+    (local.set $set (call $set))
+    (if (i32.eq (i32.load8_u (i32.const 100)) (i32.const 100)) (then
+      (return (i32.or (i32.const 2) (i32.shl (local.get $set) (i32.const 4))))))
+    (if (i32.eq (i32.load8_u (i32.const 100)) (i32.const 111)) (then
+      (i32.store (i32.const 400) (i32.const 99))
+      (i32.store (i32.const 408) (i32.const 100))
+      (i32.store (i32.const 412) (i32.const 1))
+      (call $must (i32.eq (call $open (i32.const 400) (i32.const 440)) (i32.const 2)))
+      ;; `err(bad-descriptor)`.
+      (call $must (i32.eq (i32.load8_u (i32.const 440)) (i32.const 1)))
+      (call $must (i32.eq (i32.load8_u (i32.const 444)) (i32.const 2)))))
+    (local.set $both (call $new))
+    (global.set $writer (i32.wrap_i64 (i64.shr_u (local.get $both) (i64.const 32))))
+    ;; A read that waits, and is taken back.
+    (call $must (i32.eq (call $read (i32.wrap_i64 (local.get $both)) (i32.const 500) (i32.const 1)) (i32.const -1)))
+    (call $must (i32.eq (call $cancel (i32.wrap_i64 (local.get $both))) (i32.const 2)))
+    (call $must (i32.eq (call $write (global.get $writer) (i32.const 100) (global.get $length)) (i32.const -1)))
+    (call $join (global.get $writer) (local.get $set))
+    (call $must (i32.eqz (call $poll (local.get $set) (i32.const 300))))
+    (global.set $future (call $stdout (i32.wrap_i64 (local.get $both))))
+    (call $must (i32.eq (call $await (global.get $future) (i32.const 300)) (i32.const -1)))
+    (call $join (global.get $future) (local.get $set))
+    (call $put (local.get $set))
+    (i32.or (i32.const 2) (i32.shl (local.get $set) (i32.const 4))))
+  (func (export "[callback][async-lift]wasi:cli/run@0.3.0#run") (param $event i32) (param $of i32) (param $payload i32) (result i32)
+    (if (i32.eq (local.get $event) (i32.const 3)) (then
+      (call $must (i32.eq (local.get $of) (global.get $writer)))
+      (call $must (i32.eq (local.get $payload) (i32.shl (global.get $length) (i32.const 4))))
+      (call $must (i32.eq (call $write (global.get $writer) (i32.const 200) (i32.const 1)) (i32.const 16)))
+      (call $end (global.get $writer))
+      (return (i32.or (i32.const 2) (i32.shl (call $get) (i32.const 4))))))
+    (call $must (i32.eq (local.get $event) (i32.const 4)))
+    (call $must (i32.eq (local.get $of) (global.get $future)))
+    (call $return (i32.load8_u (i32.const 300)))
+    (i32.const 0))))"#;
+
+#[test]
+fn a_command_for_wasi_0_3_waits_for_its_own_streams_and_is_a_function_that_does_not_wait() {
+    let _alone = alone();
+    let program = Program::from_bytes("p3.wat", OF_P3.into()).unwrap();
+    let lifted = lift(program.bytes().unwrap(), &Binding::parse(BINDING).unwrap()).unwrap();
+    assert_eq!((lifted.report.once, lifted.report.denied), (None, Vec::new()));
+    let program = Program::from_bytes("lifted.wasm", lifted.bytes).unwrap();
+    let kept = KeptFunction::load(&program, None, &Limits::default(), None).unwrap();
+    let mut instance = kept.instance().unwrap();
+    let mut run = |text: &str| {
+        let result = instance.call(&[Val::String(text.into())]).unwrap();
+        weir_engine::wave::show(&result.unwrap())
+    };
+    for _ in 0..3 {
+        assert_eq!(run("print"), "ok(\"print!\")");
+        assert_eq!(run("open"), "ok(\"open!\")");
+        assert!(run("fail").contains("exit code 1"), "{}", run("fail"));
+        assert!(run("exit").contains("exit code 7"), "{}", run("exit"));
+        assert!(run("deadlock").contains("nothing else can come"), "{}", run("deadlock"));
+        let long = format!("m{}", "0123456789".repeat(20_000));
+        // The beginning was read before.
+        assert_eq!(run(&long), format!("ok(\"{}\")", &long[50..]));
+    }
+}
+
 #[test]
 fn components_that_are_no_such_commands_are_told_why() {
     let binding = Binding::parse(BINDING).unwrap();
@@ -355,7 +464,7 @@ fn components_that_are_no_such_commands_are_told_why() {
             "(component (core module (func (export \"wasi:cli/run@0.2.6#run\"))))",
             "another type than the start of a command",
         ),
-        (of_0_3, "imports `wasi:filesystem/preopens@0.3.0.get-directories`, which nobody could give"),
+        (of_0_3, "no `cabi_realloc`"),
     ] {
         let program = Program::from_bytes("c.wat", text.into()).unwrap();
         let error = lift(program.bytes().unwrap(), &binding).unwrap_err().to_string();

@@ -14,6 +14,8 @@ unsafe extern "C" {
     safe fn store64(at: u32, value: u64);
     fn copy_out(to_program: u32, from_shim: *const u8, len: usize);
     fn copy_in(to_shim: *mut u8, from_program: u32, len: usize);
+    #[cfg(feature = "lift")]
+    safe fn copy_within(to: u32, from: u32, len: u32);
     safe fn fill(at: u32, byte: u32, len: usize);
     safe fn memory_size() -> u32;
 }
@@ -51,6 +53,13 @@ impl Program {
     pub fn copy_in(&self, at: u32, out: &mut [u8]) {
         // SAFETY: `out` is writable for its length; the other side is checked by the instruction.
         unsafe { copy_in(out.as_mut_ptr(), at, out.len()) }
+    }
+
+    /// Copies between two places, which may lie over one another.
+    #[cfg(feature = "lift")]
+    #[inline]
+    pub fn move_within(&self, to: u32, from: u32, len: u32) {
+        copy_within(to, from, len);
     }
 
     #[inline]

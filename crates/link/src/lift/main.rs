@@ -1,30 +1,32 @@
-//! The program in a component: the one core module that is a command or a library, as compilers for WASI 0.2 make it, by
+//! The program in a component: the one core module that is a command or a library, as compilers for WASI 0.2 and 0.3 make it, by
 //! itself or together with an adapter from WASI 0.1. The adapter is not needed where everything is answered inside.
 
 use super::LiftError;
-use crate::link::is_start;
+use crate::link::run_of;
 use wasmparser::{Parser, Payload};
-use weir_types::entry::{self, START, Series};
+use weir_types::entry::{self, NoEntry, START, Series};
 use wit_component::{DecodedWasm, StringEncoding};
 use wit_parser::{Resolve, WorldId, WorldItem};
 
 /// The module of a command.
 pub(super) fn of_command(component: &[u8]) -> Result<&[u8], LiftError> {
     let parts = Parts::of(component)?;
-    match entry::of_component(parts.exports.iter().copied()) {
-        Ok(entry) if entry.series == Series::P2 => {}
-        Ok(entry) => {
-            let what = format!("the program is a component whose entry is {}, which is asynchronous", entry.interface);
-            return Err(LiftError::new(format!("{what}: {OTHERWISE}")));
-        }
+    let series = match entry::of_component(parts.exports.iter().copied()) {
+        Ok(found) => Some(found.series),
+        // Its module may be a command all the same.
+        Err(NoEntry::Library) if parts.exports.is_empty() => None,
         Err(none) => {
             let what =
                 format!("the program is a component without an entry ({none}; leave out `export` for a library)");
             return Err(LiftError::new(format!("{what}: {OTHERWISE}")));
         }
-    }
+    };
+    let of_series = |other: Series| series.is_none_or(|series| series == other);
+    let of_interface = |name: &str| entry::of_component([name]).is_ok_and(|entry| of_series(entry.series));
+    let runs = |name: &str| run_of(name).is_some_and(|(interface, _)| of_interface(interface));
     // An adapter starts the program that it is for, which has `_start`.
-    for start in [&|name: &str| name == START, &is_start as &dyn Fn(&str) -> bool] {
+    let begins = |name: &str| of_series(Series::P2) && name == START;
+    for start in [&begins, &runs as &dyn Fn(&str) -> bool] {
         if let Some(command) = parts.only(start) {
             return Ok(command);
         }
@@ -57,7 +59,7 @@ pub(super) fn of_library(component: &[u8]) -> Result<Vec<u8>, LiftError> {
 }
 
 /// What to do with a component that cannot be lifted.
-const OTHERWISE: &str = "of components those can be lifted that are one command or library for WASI 0.2, with or without an \
+const OTHERWISE: &str = "of components those can be lifted that are one command or library for WASI 0.2 or 0.3, with or without an \
                          adapter, as wasm32-wasip2 and `wasm-tools component new` make them; build it for WASI 0.1 (wasm32-wasip1)";
 
 /// The modules of a component, and what it exports.
@@ -103,7 +105,7 @@ impl<'c> Parts<'c> {
     }
 
     fn unlike(&self, kind: &str) -> LiftError {
-        let what = format!("no module in it that is a {kind} for WASI 0.1 or 0.2");
+        let what = format!("no module in it that is a {kind} for WASI 0.1, 0.2 or 0.3");
         let why = if self.nested { "components in it" } else { &what };
         LiftError::new(format!("the program is a component with {why}: {OTHERWISE}"))
     }

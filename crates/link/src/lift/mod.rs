@@ -18,7 +18,7 @@ use crate::builtin::LIFT_SHIM;
 use crate::link::{Carry, Lift, link_carrying};
 use crate::pack::{Carried, Pack};
 use crate::restart::{Entry, Restart, restartable};
-use crate::{Exit, LinkError, LinkOptions};
+use crate::{Exit, LinkError, LinkOptions, RemainingImport};
 use std::collections::BTreeSet;
 use std::fmt;
 use wasmparser::{Parser, Payload, Validator, WasmFeatures};
@@ -88,7 +88,7 @@ pub struct LiftReport {
     pub lifted_bytes: u64,
 }
 
-/// Lifts a command for WASI 0.1, a pack of one, or a command for WASI 0.2 (as compilers make it: one module, with or
+/// Lifts a command for WASI 0.1, a pack of one, or a command for WASI 0.2 or 0.3 (as compilers make it: one module, with or
 /// without an adapter from 0.1). Without a function in the binding it is a library, a module or a component, which keeps
 /// the typed functions that it has, as a component.
 ///
@@ -121,7 +121,9 @@ pub fn lift(program: &[u8], binding: &Binding) -> Result<Lifted, LiftError> {
     // Streams that the function's type names are its own business.
     let own = |name: &str| name.starts_with("wasi:") && !name.starts_with("wasi:io/");
     let imports: Vec<String> = of_wasi.filter(|name| own(name)).cloned().collect::<BTreeSet<_>>().into_iter().collect();
-    if let Some(foreign) = linked.report.remaining.iter().find(|import| import.by_program && !library) {
+    let nobody_gives =
+        |import: &&RemainingImport| import.by_program && (!library || import.module.starts_with("wasi:"));
+    if let Some(foreign) = linked.report.remaining.iter().find(nobody_gives) {
         let (module, name) = (foreign.module.escape_debug(), foreign.name.escape_debug());
         let what = format!("the program imports `{module}.{name}`, which nobody could give to a function");
         return Err(LiftError::new(what));
@@ -140,7 +142,11 @@ pub fn lift(program: &[u8], binding: &Binding) -> Result<Lifted, LiftError> {
             Restart::Impossible(why) => (linked.bytes, Some(why)),
         },
     };
-    let denied = linked.report.stubbed.iter().filter(|name| name.starts_with("wasi:"));
+    // Every stream comes with the functions that would make futures of its kind; programs read those that they are given.
+    let made = |name: &str| {
+        name.contains("[future-new-") || name.contains("[future-write-") || name.contains("[future-cancel-")
+    };
+    let denied = linked.report.stubbed.iter().filter(|name| name.starts_with("wasi:") && !made(name));
     let denied = denied.filter_map(|name| name.split_once('@').map(|(interface, _)| interface.to_owned()));
     let denied: Vec<String> = denied.collect::<BTreeSet<_>>().into_iter().collect();
     let bytes = component(module, binding, &imports)?;

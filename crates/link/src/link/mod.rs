@@ -17,7 +17,7 @@ use crate::code::FunctionMap;
 use crate::error::{LinkError, LinkErrorKind};
 use crate::limits;
 use crate::module::Module;
-pub(crate) use plan::{Carry, Flow, Lift, is_start};
+pub(crate) use plan::{Carry, Flow, Lift, run_of};
 use plan::{Plan, needs_shim, p1_imports};
 pub(crate) use shim::{Shim, internal};
 use wasmparser::{Parser, TypeRef, Validator, WasmFeatures};

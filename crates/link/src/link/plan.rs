@@ -8,7 +8,7 @@
 
 mod lifting;
 
-pub(crate) use lifting::{Flow, Lift, is_start};
+pub(crate) use lifting::{Flow, Lift, run_of};
 
 use super::generated::Generated;
 use super::options::{DroppedSection, Exit, LinkOptions, LinkReport, RemainingImport, Unwind};
@@ -75,6 +75,8 @@ pub(crate) enum Callee {
     Inline { instructions: Vec<Instruction<'static>>, function: Option<u32> },
     /// Another function of the shim, by its index there.
     Own(u32),
+    /// What a program that waits is called back by.
+    Callback,
     /// What starts the program, in the part of the shim that lifts it.
     Start,
     /// What gives the result of an asynchronous function.
@@ -294,7 +296,7 @@ impl<'a> Plan<'a> {
         for (entry, (offset, import, ty)) in p1.iter().zip(&imports) {
             let offset = *offset;
             let Some((id, function, unstable)) = *entry else {
-                let used = self.use_of_p2(import, *ty)?;
+                let used = self.use_of_component(import, *ty)?;
                 self.uses.push(used);
                 continue;
             };
@@ -327,7 +329,7 @@ impl<'a> Plan<'a> {
 
     /// Finds the part of the shim that is reachable from what the program imports.
     fn mark_needed(&mut self) -> Result<(), LinkError> {
-        let lift = self.lift();
+        let (lift, driven) = (self.lift(), self.is_driven());
         let Some(shim) = &mut self.shim else { return Ok(()) };
         let mut roots = BTreeSet::new();
         for used in &self.uses {
@@ -349,6 +351,10 @@ impl<'a> Plan<'a> {
         roots.extend(codec_of(shim, self.carry)?);
         if let Some(lift) = &lift {
             roots.extend(lifting::roots(shim, lift, self.asks_for_time)?);
+            if driven {
+                let drive = shim.exports.get(lifting::DRIVE).copied();
+                roots.extend([drive.ok_or_else(|| LinkError::shim("it drives no program"))?]);
+            }
         }
         shim.need(roots)?;
         let defined = shim.needed.functions.iter().filter(|at| **at >= shim.module.imported.functions).count();

@@ -10,6 +10,7 @@ mod inside;
 mod io;
 mod library;
 mod p2;
+mod p3;
 mod values;
 
 pub use arena::Arena;

@@ -45,12 +45,50 @@ const LIFT_ROOTS: [&str; 3] = ["lift:slots", "lift:call", "lift:realloc"];
 const FLOW_ROOTS: [&str; 4] = ["lift:slots", "flow:call", "flow:slots", "lift:realloc"];
 /// The same of a library.
 const LIBRARY_ROOTS: [&str; 1] = ["library:prepare"];
-/// Whether an export is the start of a command: for WASI 0.1, or for 0.2 in a module that is made for that itself.
-pub(crate) fn is_start(name: &str) -> bool {
-    let of_interface = |interface| entry::of_component([interface]).is_ok_and(|entry| entry.series == Series::P2);
-    name == START || name.strip_suffix("#run").is_some_and(of_interface)
+/// How a module answers that is called in order to run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// It has run to its end.
+    Nothing,
+    /// It has run to its end, and says by a number that is not 0 that it failed.
+    Failed,
+    /// It may return in order to wait, and is called back.
+    Waits,
+    /// It waits by itself, and gives its result by a call.
+    Gives,
 }
 
+/// The interface of a component's entry that a module's export is, and how it answers.
+pub(crate) fn run_of(export: &str) -> Option<(&str, Answer)> {
+    let export = export.strip_suffix("#run")?;
+    let kinds = [("[async-lift]", Answer::Waits), ("[async-lift-stackful]", Answer::Gives), ("", Answer::Failed)];
+    kinds.into_iter().find_map(|(kind, answer)| Some((export.strip_prefix(kind)?, answer)))
+}
+
+/// The export of a module that is its entry, and how it answers: what the module's component would be started by.
+///
+/// # Errors
+/// It has none.
+pub(crate) fn entry_of<'e>(exports: &[&'e str]) -> Option<(&'e str, Answer)> {
+    let runs = || exports.iter().filter_map(|export| Some((*export, run_of(export)?)));
+    let interfaces = runs().map(|(_, (interface, _))| interface).collect::<Vec<_>>();
+    let of_component = entry::of_component(interfaces.iter().copied()).ok();
+    let of_module = entry::of_module(exports.iter().copied()).ok();
+    let by_interface = |interface: &str| {
+        runs().find(|(_, (found, _))| *found == interface).map(|(export, (_, answer))| (export, answer))
+    };
+    match (of_component, of_module) {
+        (Some(entry), _) if entry.series == Series::P3 => by_interface(entry.interface),
+        // An adapter for 0.2 starts the program by this.
+        (_, Some(ModuleEntry::Start)) => Some((START, Answer::Nothing)),
+        (Some(entry), _) => by_interface(entry.interface),
+        (None, Some(ModuleEntry::Default)) => Some((DEFAULT, Answer::Nothing)),
+        (None, None) => None,
+    }
+}
+
+/// What runs a program that returns in order to wait.
+pub(super) const DRIVE: &str = "p3:drive";
 /// What serves `weir:flow` where streams are those of wasi:io.
 const IO_ROOTS: [&str; 4] = ["io:stream_read", "io:stream_write", "io:stream_drop_readable", "io:stream_drop_writable"];
 /// What the shim asks itself besides where streams are files.
@@ -90,6 +128,37 @@ fn answered_by(lift: &Lift<'_>, shim: &Shim<'_>, name: &str) -> Option<u32> {
     of_flow.or(of_library).or_else(|| own("lift"))
 }
 
+/// The export of the shim that answers an import of a component's module; nothing where it is not for the shim to answer.
+fn answered_as(module: &str, name: &str, library: bool) -> Option<String> {
+    let of_wasi = module.split_once('@').filter(|(interface, _)| interface.starts_with("wasi:"));
+    if let Some((interface, version)) = of_wasi
+        && version.starts_with("0.2.")
+    {
+        return Some(format!("p2:{interface}#{name}"));
+    }
+    // What a library waits for is between it and whoever calls it.
+    if library {
+        return None;
+    }
+    let (name, waits) = name.strip_prefix("[async-lower]").map_or((name, true), |name| (name, false));
+    let built_in = name.strip_prefix('[').and_then(|name| name.split_once(']')).map(|(built_in, _)| built_in);
+    if let Some(built_in) = built_in.filter(|name| name.starts_with("stream-") || name.starts_with("future-")) {
+        // The number says which type of the function is meant; an end knows by itself.
+        let built_in = built_in.trim_end_matches(|c: char| c.is_ascii_digit()).trim_end_matches('-');
+        let copies = ["stream-read", "stream-write", "future-read", "future-write"].contains(&built_in);
+        return Some(format!("p3:{}{built_in}", if copies && waits { "sync:" } else { "" }));
+    }
+    if let Some(exported) = module.strip_prefix("[export]") {
+        let is_result = name == "[task-return]run" && run_of(&format!("{exported}#run")).is_some();
+        return Some(if is_result { "p3:task-return".into() } else { format!("p3:export#{name}") });
+    }
+    if module == "$root" {
+        return Some(format!("p3:root#{}", name.strip_prefix("[cancellable]").unwrap_or(name)));
+    }
+    let (interface, _) = of_wasi.filter(|(_, version)| version.starts_with("0.3."))?;
+    Some(format!("p3:{interface}#{}{name}", if waits { "" } else { "[async-lower]" }))
+}
+
 impl<'a> Plan<'a> {
     /// How the program is lifted, if it is.
     pub fn lift(&self) -> Option<Lift<'a>> {
@@ -101,20 +170,17 @@ impl<'a> Plan<'a> {
         self.lift().and_then(|lift| lift.flow)
     }
 
-    /// What becomes of an import that is not WASI 0.1. A lifted program gets of WASI 0.2 what can be answered inside.
-    pub(super) fn use_of_p2(&self, import: &wasmparser::Import<'_>, ty: u32) -> Result<Use, LinkError> {
-        let Some((interface, version)) = import.module.split_once('@') else { return Ok(Use::Foreign) };
-        if self.lift().is_none() || !interface.starts_with("wasi:") || !version.starts_with("0.2.") {
-            return Ok(Use::Foreign);
-        }
-        if interface == "wasi:cli/exit" && ["exit", "exit-with-code"].contains(&import.name) {
+    /// What becomes of an import that is not WASI 0.1. A lifted program gets of WASI 0.2 and 0.3 what can be answered
+    /// inside, and what an asynchronous one has of the component model.
+    pub(super) fn use_of_component(&self, import: &wasmparser::Import<'_>, ty: u32) -> Result<Use, LinkError> {
+        let Some(lift) = self.lift() else { return Ok(Use::Foreign) };
+        let Some(name) = answered_as(import.module, import.name, lift.library) else { return Ok(Use::Foreign) };
+        if name.contains(":wasi:cli/exit#exit") {
             let found = p1::find("proc_exit").ok_or_else(|| LinkError::shim("WASI has no proc_exit"))?;
             return Ok(Use::Exit { id: found.0 });
         }
         let Some(shim) = &self.shim else { return Ok(Use::Denied) };
-        let Some(function) = shim.exports.get(format!("p2:{interface}#{}", import.name).as_str()) else {
-            return Ok(Use::Denied);
-        };
+        let Some(function) = shim.exports.get(name.as_str()) else { return Ok(Use::Denied) };
         if self.program.signature(ty).as_ref() == Some(&shim.signature(*function)?) {
             return Ok(Use::Inside { function: *function });
         }
@@ -171,6 +237,7 @@ impl<'a> Plan<'a> {
         let exits = self.uses.iter().any(|used| matches!(used, Use::Exit { .. }));
         let (callee, expected) = match name {
             "start" => (Callee::Start, Signature::new(&[], &[ValType::I32])),
+            "callback" => (Callee::Callback, Signature::new(&[ValType::I32; 3], &[ValType::I32])),
             "realloc" => (Callee::Realloc, Signature::new(&[ValType::I32; 4], &[ValType::I32])),
             "exit_code" => {
                 let code = if exits { Instruction::GlobalGet(self.exit_global()) } else { Instruction::I64Const(-1) };
@@ -186,35 +253,68 @@ impl<'a> Plan<'a> {
 
     /// Runs the program from its beginning to its end, and says by a number that is not 0 that it failed.
     pub(super) fn start_code(&self) -> Result<Vec<Instruction<'static>>, LinkError> {
-        let functions = self.program.exports.iter();
-        let functions = functions.filter(|export| matches!(export.kind, ExternalKind::Func | ExternalKind::FuncExact));
-        let functions: Vec<(&str, u32)> = functions.map(|export| (export.name, export.index)).collect();
-        let find = |wanted: &dyn Fn(&str) -> bool| functions.iter().find(|(name, _)| wanted(name)).copied();
-        let entry = match entry::of_module(functions.iter().map(|(name, _)| *name)) {
-            Ok(ModuleEntry::Start) => find(&|name| name == START),
-            Ok(ModuleEntry::Default) => find(&|name| name == DEFAULT),
-            Err(_) => find(&is_start),
-        };
-        let Some((name, entry)) = entry else {
+        let functions = self.exported_functions();
+        let find = |wanted: &str| functions.iter().find(|(name, _)| *name == wanted).map(|(_, index)| *index);
+        let names: Vec<&str> = functions.iter().map(|(name, _)| *name).collect();
+        let found = entry_of(&names).and_then(|(name, answer)| Some((name, answer, find(name)?)));
+        let Some((name, answer, entry)) = found else {
             let message = "it has no function `_start`, so it is a library: lift it without `export`".into();
             return Err(LinkError::new(LinkErrorKind::Lift { message }));
         };
-        let initialize = find(&|name| name == INITIALIZE).filter(|_| name != START).map(|(_, index)| index);
         let ty = self.program.functions.get(entry as usize).and_then(|ty| self.program.signature(*ty));
-        let fails = matches!(ty.as_ref().map(|ty| ty.results.as_slice()), Some([ValType::I32]));
-        let of_p2 = name != START && name != DEFAULT;
-        let expected: &[ValType] = if of_p2 { &[ValType::I32] } else { &[] };
+        let expected: &[ValType] = if matches!(answer, Answer::Failed | Answer::Waits) { &[ValType::I32] } else { &[] };
         if ty != Some(Signature::new(&[], expected)) {
             let message = format!("its function `{name}` has another type than the start of a command");
             return Err(LinkError::new(LinkErrorKind::Lift { message }));
         }
         let mut code = vec![Instruction::Call(self.entered(entry)?)];
-        code.extend((!fails).then_some(Instruction::I32Const(0)));
+        match answer {
+            Answer::Nothing => code.push(Instruction::I32Const(0)),
+            Answer::Failed => {}
+            Answer::Waits => code.push(Instruction::Call(self.shim_export(DRIVE)?)),
+            // What it gave is asked for as if it had returned to the end.
+            Answer::Gives => code.extend([Instruction::I32Const(0), Instruction::Call(self.shim_export(DRIVE)?)]),
+        }
+        let initialize = find(INITIALIZE).filter(|_| name != START);
         // What comes before: the first of them last. None goes on after the program has ended itself.
         for function in [initialize, self.program.start].into_iter().flatten() {
             code = self.and_unless_exited(self.entered(function)?, code);
         }
         Ok(code)
+    }
+
+    /// The names of the functions that the program exports.
+    fn exported_functions(&self) -> Vec<(&'a str, u32)> {
+        let functions = self.program.exports.iter();
+        let functions = functions.filter(|export| matches!(export.kind, ExternalKind::Func | ExternalKind::FuncExact));
+        functions.map(|export| (export.name, export.index)).collect()
+    }
+
+    /// Whether the program is one that the shim has to drive.
+    pub(super) fn is_driven(&self) -> bool {
+        let names: Vec<&str> = self.exported_functions().iter().map(|(name, _)| *name).collect();
+        let driven = |(_, answer)| matches!(answer, Answer::Waits | Answer::Gives);
+        self.lift().is_some_and(|lift| !lift.library) && entry_of(&names).is_some_and(driven)
+    }
+
+    /// The function of the result by which a program that returned in order to wait goes on.
+    fn callback_of_entry(&self) -> Result<Option<u32>, LinkError> {
+        if !self.is_driven() {
+            return Ok(None);
+        }
+        let functions = self.exported_functions();
+        let names: Vec<&str> = functions.iter().map(|(name, _)| *name).collect();
+        let Some((entry, answer)) = entry_of(&names) else { return Ok(None) };
+        // One that waits by itself is never called back.
+        let name = format!("[callback]{entry}");
+        let Some((_, index)) = functions.iter().find(|(found, _)| *found == name) else {
+            if answer == Answer::Gives {
+                return Ok(None);
+            }
+            let message = format!("its function `{entry}` has no `{name}` beside it");
+            return Err(LinkError::new(LinkErrorKind::Lift { message }));
+        };
+        self.entered(*index).map(Some)
     }
 
     /// The function of the result that stands for one of the program's through which the shim comes in.
@@ -262,6 +362,13 @@ impl<'a> Plan<'a> {
             for callee in self.shim_imports.values_mut().filter(|callee| matches!(callee, Callee::Start)) {
                 *callee = Callee::Inline { instructions: start.clone(), function: None };
             }
+        }
+        let callback = self.callback_of_entry()?;
+        for callee in self.shim_imports.values_mut().filter(|callee| matches!(callee, Callee::Callback)) {
+            *callee = match callback {
+                Some(callback) => Callee::Function(callback),
+                None => Callee::Inline { instructions: vec![Instruction::Unreachable], function: None },
+            };
         }
         let realloc = self.realloc_function();
         for callee in self.shim_imports.values_mut().filter(|callee| matches!(callee, Callee::Realloc)) {

@@ -18,8 +18,8 @@ const FIRST: u32 = 3;
 pub const TRANSFER_BYTES_MAX: u64 = 256 << 10;
 const NANOSECONDS: u64 = 1_000_000_000;
 /// `descriptor-flags`.
-const READ: u32 = 1;
-const WRITE: u32 = 1 << 1;
+pub const READ: u32 = 1;
+pub const WRITE: u32 = 1 << 1;
 const MUTATE_DIRECTORY: u32 = 1 << 5;
 /// WASI 0.1's `fstflags`: a time that is given, and the present one, for access; those for modification are 4 and 8.
 const GIVEN: u16 = 1;
@@ -72,7 +72,7 @@ pub fn code(errno: Errno) -> u8 {
 }
 
 /// `descriptor-type`.
-fn kind(kind: FileType) -> u8 {
+pub fn kind(kind: FileType) -> u8 {
     match kind {
         FileType::Directory => 3,
         FileType::Stream => 4,
@@ -96,7 +96,7 @@ fn give_handle(out: u32, result: Result<u32, Errno>) {
 
 /// The preopened directories, each opened anew: a program closes what it is given.
 #[unsafe(export_name = "p2:wasi:filesystem/preopens#get-directories")]
-extern "C" fn get_directories(out: u32) {
+pub extern "C" fn get_directories(out: u32) {
     let mut found = Vec::new();
     for fd in FIRST.. {
         let Ok(len) = process().fd_prestat_get(fd) else { break };
@@ -118,7 +118,7 @@ extern "C" fn get_directories(out: u32) {
 }
 
 #[unsafe(export_name = "p2:wasi:filesystem/types#[resource-drop]descriptor")]
-extern "C" fn drop_descriptor(fd: u32) {
+pub extern "C" fn drop_descriptor(fd: u32) {
     if !streams::keeps(fd) {
         close(fd);
     }
@@ -129,36 +129,37 @@ pub fn close(fd: u32) {
     let _ = process().fd_close(fd);
 }
 
-/// Where a stream of a descriptor reads or writes: the node itself, which outlives the descriptor; a stream of the
+/// A stream of a descriptor. It reads or writes the node itself, which outlives the descriptor; a stream of the
 /// function only by its descriptor.
-fn source(fd: u32, right: u64, position: Option<u64>) -> Result<Source, Errno> {
-    match process().target(fd)? {
+pub fn stream_of(fd: u32, right: u64, position: Option<u64>) -> Result<u32, Errno> {
+    let source = match process().target(fd)? {
         Target::Tree(node) => {
             if process().vfs.kind(node)? == FileType::Directory {
                 return Err(if right == FD_READ { Errno::Isdir } else { Errno::Badf });
             }
             process().allowed(fd, right)?;
             process().vfs.retain(node)?;
-            Ok(Source::Node { node, position })
+            Source::Node { node, position }
         }
-        Target::Stream(_) => process().allowed(fd, right).map(|_| Source::Descriptor(fd)),
-        Target::Host(_) => Err(Errno::Badf),
-    }
+        Target::Stream(_) => process().allowed(fd, right).map(|_| Source::Descriptor(fd))?,
+        Target::Host(_) => return Err(Errno::Badf),
+    };
+    Ok(streams::add(source))
 }
 
 #[unsafe(export_name = "p2:wasi:filesystem/types#[method]descriptor.read-via-stream")]
 extern "C" fn read_via_stream(fd: u32, offset: u64, out: u32) {
-    give_handle(out, source(fd, FD_READ, Some(offset)).map(streams::add));
+    give_handle(out, stream_of(fd, FD_READ, Some(offset)));
 }
 
 #[unsafe(export_name = "p2:wasi:filesystem/types#[method]descriptor.write-via-stream")]
 extern "C" fn write_via_stream(fd: u32, offset: u64, out: u32) {
-    give_handle(out, source(fd, FD_WRITE, Some(offset)).map(streams::add));
+    give_handle(out, stream_of(fd, FD_WRITE, Some(offset)));
 }
 
 #[unsafe(export_name = "p2:wasi:filesystem/types#[method]descriptor.append-via-stream")]
 extern "C" fn append_via_stream(fd: u32, out: u32) {
-    give_handle(out, source(fd, FD_WRITE, None).map(streams::add));
+    give_handle(out, stream_of(fd, FD_WRITE, None));
 }
 
 /// Functions that say nothing but whether it is well.
@@ -184,17 +185,15 @@ units! {
     "p2:wasi:filesystem/types#[method]descriptor.set-times" set_times(
         fd: u32, accessed: u32, a_seconds: u64, a_nanos: u32, modified: u32, m_seconds: u64, m_nanos: u32
     ) {
-        let (accessed, a_flag) = new_time(accessed, a_seconds, a_nanos)?;
-        let (modified, m_flag) = new_time(modified, m_seconds, m_nanos)?;
-        process().fd_filestat_set_times(fd, accessed, modified, a_flag | m_flag * MODIFIED)
+        let ((accessed, modified), flags) = new_times((accessed, a_seconds, a_nanos), (modified, m_seconds, m_nanos))?;
+        process().fd_filestat_set_times(fd, accessed, modified, flags)
     };
     "p2:wasi:filesystem/types#[method]descriptor.set-times-at" set_times_at(
         fd: u32, how: u32, at: u32, len: u32,
         accessed: u32, a_seconds: u64, a_nanos: u32, modified: u32, m_seconds: u64, m_nanos: u32
     ) {
-        let (accessed, a_flag) = new_time(accessed, a_seconds, a_nanos)?;
-        let (modified, m_flag) = new_time(modified, m_seconds, m_nanos)?;
-        process().path_filestat_set_times(fd, how, arg(0, at, len)?, accessed, modified, a_flag | m_flag * MODIFIED)
+        let ((accessed, modified), flags) = new_times((accessed, a_seconds, a_nanos), (modified, m_seconds, m_nanos))?;
+        process().path_filestat_set_times(fd, how, arg(0, at, len)?, accessed, modified, flags)
     };
     "p2:wasi:filesystem/types#[method]descriptor.create-directory-at" create_directory_at(fd: u32, at: u32, len: u32)
         process().path_create_directory(fd, arg(0, at, len)?);
@@ -216,6 +215,13 @@ units! {
         process().path_symlink(arg(0, target, target_len)?, fd, arg(1, at, len)?);
 }
 
+/// Two times, each a `new-timestamp` by its parts, and what they are as `fstflags`.
+pub fn new_times(accessed: (u32, u64, u32), modified: (u32, u64, u32)) -> Result<((u64, u64), u16), Errno> {
+    let (accessed, a_flag) = new_time(accessed.0, accessed.1, accessed.2)?;
+    let (modified, m_flag) = new_time(modified.0, modified.1, modified.2)?;
+    Ok(((accessed, modified), a_flag | m_flag * MODIFIED))
+}
+
 /// A `new-timestamp`: the time, and what it is as a flag of access.
 fn new_time(case: u32, seconds: u64, nanos: u32) -> Result<(u64, u16), Errno> {
     Ok(match case {
@@ -230,22 +236,29 @@ fn new_time(case: u32, seconds: u64, nanos: u32) -> Result<(u64, u16), Errno> {
 
 #[unsafe(export_name = "p2:wasi:filesystem/types#[method]descriptor.get-flags")]
 extern "C" fn get_flags(fd: u32, out: u32) {
-    let flags = process().fd_fdstat_get(fd).map(|stat| {
+    give_code(out, 1, file_flags(fd), |at, flags| put_byte(at, flags as u8));
+}
+
+/// `descriptor-flags`.
+pub fn file_flags(fd: u32) -> Result<u32, Errno> {
+    process().fd_fdstat_get(fd).map(|stat| {
         let has = |right: u64, flag: u32| if stat.rights_base & right != 0 { flag } else { 0 };
         let directory = matches!(process().target(fd), Ok(Target::Tree(node))
             if matches!(process().vfs.kind(node), Ok(FileType::Directory)));
         has(FD_READ | FD_READDIR, READ) | has(FD_WRITE, WRITE) | if directory { MUTATE_DIRECTORY } else { 0 }
-    });
-    give_code(out, 1, flags, |at, flags| put_byte(at, flags as u8));
+    })
 }
 
 #[unsafe(export_name = "p2:wasi:filesystem/types#[method]descriptor.get-type")]
 extern "C" fn get_type(fd: u32, out: u32) {
-    let found = process().target(fd).and_then(|target| match target {
+    give_code(out, 1, type_of(fd), |at, found| put_byte(at, kind(found)));
+}
+
+pub fn type_of(fd: u32) -> Result<FileType, Errno> {
+    match process().target(fd)? {
         Target::Tree(node) => process().vfs.kind(node),
         _ => Ok(FileType::Stream),
-    });
-    give_code(out, 1, found, |at, found| put_byte(at, kind(found)));
+    }
 }
 
 fn put_stat(at: u32, stat: Stat) {
@@ -265,7 +278,7 @@ extern "C" fn stat(fd: u32, out: u32) {
     give_code(out, 8, process().fd_filestat_get(fd), put_stat);
 }
 
-fn stat_of(fd: u32, how: u32, at: u32, len: u32) -> Result<Stat, Errno> {
+pub fn stat_of(fd: u32, how: u32, at: u32, len: u32) -> Result<Stat, Errno> {
     process().path_filestat_get(fd, how, arg(0, at, len)?)
 }
 
@@ -276,7 +289,7 @@ extern "C" fn stat_at(fd: u32, how: u32, at: u32, len: u32, out: u32) {
 
 /// 128 bits that name a node, and say nothing of its contents: programs use them as an inode number. The finalizer of
 /// SplitMix64 gives no two numbers the same.
-fn put_hash(at: u32, stat: Stat) {
+pub fn metadata(at: u32, stat: Stat) {
     let mix = |number: u64| {
         let number = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let number = (number ^ number >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -290,16 +303,20 @@ fn put_hash(at: u32, stat: Stat) {
 
 #[unsafe(export_name = "p2:wasi:filesystem/types#[method]descriptor.metadata-hash")]
 extern "C" fn metadata_hash(fd: u32, out: u32) {
-    give_code(out, 8, process().fd_filestat_get(fd), put_hash);
+    give_code(out, 8, process().fd_filestat_get(fd), metadata);
 }
 
 #[unsafe(export_name = "p2:wasi:filesystem/types#[method]descriptor.metadata-hash-at")]
 extern "C" fn metadata_hash_at(fd: u32, how: u32, at: u32, len: u32, out: u32) {
-    give_code(out, 8, stat_of(fd, how, at, len), put_hash);
+    give_code(out, 8, stat_of(fd, how, at, len), metadata);
 }
 
 #[unsafe(export_name = "p2:wasi:filesystem/types#[method]descriptor.is-same-object")]
 extern "C" fn is_same_object(fd: u32, other: u32) -> u32 {
+    same_object(fd, other)
+}
+
+pub fn same_object(fd: u32, other: u32) -> u32 {
     match (process().fd_filestat_get(fd), process().fd_filestat_get(other)) {
         (Ok(one), Ok(other)) => u32::from(one.ino == other.ino),
         _ => 0,
@@ -317,16 +334,20 @@ extern "C" fn open_at(fd: u32, how: u32, at: u32, len: u32, open: u32, asked: u3
 
 #[unsafe(export_name = "p2:wasi:filesystem/types#[method]descriptor.readlink-at")]
 extern "C" fn readlink_at(fd: u32, at: u32, len: u32, out: u32) {
-    let target = arg(0, at, len).and_then(|path| {
+    give_code(out, 4, span_of_link(fd, at, len), put_span);
+}
+
+/// The target of a link, in memory that the program gives.
+pub fn span_of_link(fd: u32, at: u32, len: u32) -> Result<(u32, u32), Errno> {
+    arg(0, at, len).and_then(|path| {
         let room = process().vfs.quota().path_bytes_max;
         let buffer = realloc(0, 0, 1, room);
         let used = process().path_readlink(&mut Program, fd, path, buffer as usize, room as usize)?;
         Ok((shrink(buffer, room, used as u32), used as u32))
-    });
-    give_code(out, 4, target, put_span);
+    })
 }
 
-fn put_span(at: u32, (start, len): (u32, u32)) {
+pub fn put_span(at: u32, (start, len): (u32, u32)) {
     Program.store32(at, start);
     Program.store32(at.wrapping_add(4), len);
 }

@@ -1,8 +1,8 @@
 //! What programs for WASI 0.2 ask for beside the functions of 0.1, answered inside like those. Lists are put into
 //! memory that the program gives, as the canonical ABI has it.
 
-mod files;
-mod streams;
+pub mod files;
+pub mod streams;
 
 use super::{State, inside};
 use crate::program::Program;
@@ -46,12 +46,12 @@ fn shrink(at: u32, room: u32, used: u32) -> u32 {
     if used == room || used == 0 { at } else { linked::realloc(at, room, 1, used) }
 }
 
-fn put_byte(at: u32, byte: u8) {
+pub fn put_byte(at: u32, byte: u8) {
     Program.copy_out(at, &[byte]);
 }
 
 /// A `result`: its case, and at `payload` what it carries.
-fn give<T, E>(out: u32, payload: u32, result: Result<T, E>, ok: impl FnOnce(u32, T), err: impl FnOnce(u32, E)) {
+pub fn give<T, E>(out: u32, payload: u32, result: Result<T, E>, ok: impl FnOnce(u32, T), err: impl FnOnce(u32, E)) {
     put_byte(out, u8::from(result.is_err()));
     let at = out.wrapping_add(payload);
     match result {
@@ -78,7 +78,7 @@ fn remove<T>(all: &mut [Option<T>], handle: u32) -> Option<T> {
     all.get_mut(handle.checked_sub(1)? as usize)?.take()
 }
 
-fn put_bytes(bytes: &[u8]) -> u32 {
+pub fn put_bytes(bytes: &[u8]) -> u32 {
     let at = linked::realloc(0, 0, 1, bytes.len() as u32);
     Program.copy_out(at, bytes);
     at
@@ -96,13 +96,13 @@ fn put_list(parts: &[&[u8]], per_item: u32, out: u32) {
 }
 
 #[unsafe(export_name = "p2:wasi:cli/environment#get-arguments")]
-extern "C" fn get_arguments(out: u32) {
+pub extern "C" fn get_arguments(out: u32) {
     let parts: Vec<&[u8]> = State::get().args.iter().map(Vec::as_slice).collect();
     put_list(&parts, 1, out);
 }
 
 #[unsafe(export_name = "p2:wasi:cli/environment#get-environment")]
-extern "C" fn get_environment(out: u32) {
+pub extern "C" fn get_environment(out: u32) {
     let mut parts: Vec<&[u8]> = Vec::new();
     for variable in &State::get().env {
         let end = variable.iter().position(|byte| *byte == b'=').unwrap_or(variable.len());
@@ -113,7 +113,7 @@ extern "C" fn get_environment(out: u32) {
 }
 
 /// An option that is none.
-fn none(out: u32) {
+pub fn none(out: u32) {
     Program.store32(out, 0);
     Program.store64(out.wrapping_add(4), 0);
 }
@@ -144,7 +144,7 @@ extern "C" fn get_random_u64() -> u64 {
 }
 
 #[unsafe(export_name = "p2:wasi:random/random#get-random-bytes")]
-extern "C" fn get_random_bytes(len: u64, out: u32) {
+pub extern "C" fn get_random_bytes(len: u64, out: u32) {
     let Ok(len) = u32::try_from(len) else { core::arch::wasm32::unreachable() };
     let at = linked::realloc(0, 0, 1, len);
     inside::random_get(at, len);
@@ -163,13 +163,13 @@ extern "C" fn get_insecure_random_bytes(len: u64, out: u32) {
 }
 
 #[unsafe(export_name = "p2:wasi:random/insecure-seed#insecure-seed")]
-extern "C" fn insecure_seed(out: u32) {
+pub extern "C" fn insecure_seed(out: u32) {
     Program.store64(out, inside::random());
     Program.store64(out.wrapping_add(8), inside::random());
 }
 
 #[unsafe(export_name = "p2:wasi:clocks/monotonic-clock#now")]
-extern "C" fn monotonic_now() -> u64 {
+pub extern "C" fn monotonic_now() -> u64 {
     inside::time(MONOTONIC).unwrap_or(0)
 }
 
@@ -184,7 +184,7 @@ fn put_time(time: u64, out: u32) {
 }
 
 #[unsafe(export_name = "p2:wasi:clocks/wall-clock#now")]
-extern "C" fn wall_now(out: u32) {
+pub extern "C" fn wall_now(out: u32) {
     put_time(inside::time(0).unwrap_or(0), out);
 }
 

@@ -11,7 +11,7 @@ use core::cell::UnsafeCell;
 use weir_vfs::{Errno, Memory, NodeId};
 
 /// Bytes of memory of the program's that a splice goes through.
-const BUFFER_BYTES: u32 = 64 << 10;
+pub const BUFFER_BYTES: u32 = 64 << 10;
 
 /// What a stream reads or writes.
 #[derive(Clone, Copy)]
@@ -30,7 +30,7 @@ struct Stream {
 }
 
 /// `stream-error`.
-enum End {
+pub enum End {
     Failed(Errno),
     Closed,
 }
@@ -51,7 +51,7 @@ fn streams() -> &'static mut Vec<Option<Stream>> {
 }
 
 /// Memory of the program's for bytes on their way, always the same.
-fn buffer() -> u32 {
+pub fn buffer() -> u32 {
     // SAFETY: see `Single`.
     let buffer = unsafe { &mut *BUFFER.0.get() };
     if *buffer == 0 {
@@ -97,7 +97,7 @@ fn settle(stream: &mut Stream) {
     }
 }
 
-fn drop_stream(stream: u32) {
+pub fn drop_stream(stream: u32) {
     if let Some(mut known) = super::remove(streams(), stream) {
         settle(&mut known);
         if let Some(fd) = known.last {
@@ -117,7 +117,7 @@ fn by_descriptor(function: extern "C" fn(u32, u32, u32, u32) -> u32, fd: u32, at
     }
 }
 
-fn read_into(stream: u32, at: u32, len: u32) -> Result<u32, End> {
+pub fn read_into(stream: u32, at: u32, len: u32) -> Result<u32, End> {
     let result = match source(stream)? {
         Source::Node { node, position } => {
             let position = position.unwrap_or(0);
@@ -147,7 +147,7 @@ fn room(stream: u32, len: u64) -> Result<u32, End> {
     Ok(len.min(left).min(TRANSFER_BYTES_MAX) as u32)
 }
 
-fn write_from(stream: u32, at: u32, len: u32) -> Result<(), End> {
+pub fn write_from(stream: u32, at: u32, len: u32) -> Result<(), End> {
     let mut done = 0;
     while done < len {
         let (at, len) = (at.wrapping_add(done), len - done);
