@@ -3,7 +3,7 @@
 use crate::exit::{self, Failure};
 use crate::launch::{Loaded, load, open};
 use crate::notice::while_compiling;
-use crate::options::LimitOptions;
+use crate::options::{LimitOptions, unknown_imports};
 use crate::run::exit_code;
 use crate::target::{self, Output};
 use clap::Args;
@@ -19,7 +19,7 @@ use weir_engine::{
     Cache, Called, Format, LiftedFunction, ModuleFunction, Program, Run, Sink, Val, open_within_time, wave,
     within_time, written_within_time,
 };
-use weir_types::grants::Grants;
+use weir_types::grants::{Grants, UnknownImports};
 use weir_types::limits::{Limits, VALUE_BYTES_MAX};
 use weir_types::units::parse_size;
 
@@ -53,6 +53,9 @@ pub struct Options {
     /// Memory of weir for the values of the result [default: 2GiB]
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     result_max: Option<u64>,
+    /// Imports of a core module that nobody grants: it is refused, or they trap when they are called
+    #[arg(long, value_name = "refuse|trap", value_parser = unknown_imports, default_value = "refuse", hide_default_value = true)]
+    unknown_imports: UnknownImports,
     #[command(flatten)]
     limits: LimitOptions,
     /// A component, or a core module
@@ -75,6 +78,11 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     limits.result_bytes_max = options.result_max.unwrap_or(limits.result_bytes_max);
     if program.format() == Format::Module {
         return call_module(options, &program, &limits, cache.as_ref());
+    }
+    if options.unknown_imports == UnknownImports::Trap {
+        return Err(Failure::grant(
+            "--unknown-imports is for core modules: what a component imports is typed, compose it",
+        ));
     }
     let name = wave::function_name(&options.call);
     let load = || LiftedFunction::load(&program, Some(name), &limits, cache.as_ref());
@@ -121,7 +129,8 @@ fn call_module(
     limits: &Limits,
     cache: Option<&Cache>,
 ) -> Result<ExitCode, Failure> {
-    let grants = Grants { args: vec![options.program.display().to_string()], ..Grants::default() };
+    let args = vec![options.program.display().to_string()];
+    let grants = Grants { args, unknown_imports: options.unknown_imports, ..Grants::default() };
     let run = Run { grants: &grants, limits, saves: &[], trace: false, discard_output: false, carried: None };
     let Loaded::Core(core, carried) = load(program, &run, cache)? else {
         return Err(Failure::program("a core module was loaded as a component"));

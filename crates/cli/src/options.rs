@@ -254,7 +254,11 @@ fn random(text: &str) -> Result<Random, String> {
     seed.map(Random::Seed).ok_or_else(|| "write `real` or `seed:` and a number, for example seed:42".into())
 }
 
-fn unknown_imports(text: &str) -> Result<UnknownImports, String> {
+/// What becomes of imports that nobody grants.
+///
+/// # Errors
+/// It is neither.
+pub fn unknown_imports(text: &str) -> Result<UnknownImports, String> {
     match text {
         "refuse" => Ok(UnknownImports::Refuse),
         "trap" => Ok(UnknownImports::Trap),

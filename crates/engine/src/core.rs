@@ -331,7 +331,7 @@ impl CoreProgram {
             let function = match (function, import.ty().func()) {
                 (Some(function), _) => function,
                 (None, Some(ty)) if unknown == UnknownImports::Trap => trapping(store, ty.clone(), &import),
-                _ => return Err(not_granted(import.module(), import.name())),
+                (_, ty) => return Err(not_granted(import.module(), import.name(), ty.is_some())),
             };
             let given = function.ty(&*store);
             if !import.ty().func().is_some_and(|wanted| given.matches(wanted)) {

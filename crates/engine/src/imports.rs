@@ -23,7 +23,8 @@ pub fn check_module(bytes: &[u8], unknown: UnknownImports) -> Result<(), Error> 
                     let granted = GRANTED.contains(&import.module);
                     match import.ty {
                         _ if !granted && unknown == UnknownImports::Refuse => {
-                            return Err(not_granted(import.module, import.name));
+                            let is_function = matches!(import.ty, TypeRef::Func(_) | TypeRef::FuncExact(_));
+                            return Err(not_granted(import.module, import.name, is_function));
                         }
                         TypeRef::Memory(memory) => refuse_shared(memory)?,
                         _ => {}
@@ -128,6 +129,9 @@ pub(crate) fn is_served(name: &str) -> bool {
     PACKAGES.contains(&package) && stable
 }
 
+/// What is left where nobody grants a function.
+const START_ALL_THE_SAME: &str = "; with `--unknown-imports trap` it starts, and traps only if it calls one";
+
 /// The error for imports of a component that nobody grants.
 pub(crate) fn not_granted_to_component(names: &[&str]) -> Error {
     let hint = |name: &str| match name.split_once('@') {
@@ -139,7 +143,7 @@ pub(crate) fn not_granted_to_component(names: &[&str]) -> Error {
     let missing: Vec<String> = names.iter().map(|name| format!("`{}`{}", name.escape_debug(), hint(name))).collect();
     let message = format!(
         "the program imports {}, which nobody grants: weir grants WASI 0.2 and 0.3 (cli, clocks, filesystem, http, random, sockets); \
-         compose the program with a component that provides the rest",
+         compose the program with a component that provides the rest{START_ALL_THE_SAME}",
         missing.join(", ")
     );
     Error::new(Kind::Import, message)
@@ -154,7 +158,7 @@ fn refuse_shared(memory: MemoryType) -> Result<(), Error> {
 }
 
 /// The error for an import that nobody grants.
-pub(crate) fn not_granted(module: &str, name: &str) -> Error {
+pub(crate) fn not_granted(module: &str, name: &str, is_function: bool) -> Error {
     let why = match module {
         "wasi_snapshot_preview1" | "wasi_unstable" => "WASI 0.1 has no such function",
         "wasi" => "threads (wasi-threads) are not supported",
@@ -162,7 +166,8 @@ pub(crate) fn not_granted(module: &str, name: &str) -> Error {
         _ => "weir grants WASI alone",
     };
     let (module, name) = (module.escape_debug(), name.escape_debug());
-    Error::new(Kind::Import, format!("the program imports `{module}::{name}`, which nobody grants: {why}"))
+    let otherwise = if is_function { START_ALL_THE_SAME } else { "" };
+    Error::new(Kind::Import, format!("the program imports `{module}::{name}`, which nobody grants: {why}{otherwise}"))
 }
 
 #[cfg(test)]

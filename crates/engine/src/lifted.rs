@@ -25,6 +25,7 @@ use wasmtime::component::{
 };
 use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, Store};
 use wasmtime_wasi_io::IoView;
+use weir_types::Shown;
 use weir_types::limits::Limits;
 
 /// Instances at the same time at most. A call on another thread waits until there is room for its own.
@@ -115,11 +116,19 @@ impl Function {
         let (linker, io) =
             linker(&engine, &component).map_err(|error| Error::caused(Kind::Internal, "cannot link", error))?;
         let pre = linker.instantiate_pre(&component).map_err(|error| {
-            let what = format!(
-                "{} imports what functions do not get; clock and randomness are all there is",
-                program.path().display()
-            );
-            Error::caused(Kind::Import, what, error)
+            let given = ["wasi:clocks/", "wasi:random/", "wasi:io/"];
+            let ty = component.component_type();
+            let names = ty.imports(&engine).map(|(name, _)| name).filter(|name| !given.iter().any(|own| name.starts_with(own)));
+            let names: Vec<String> = names.map(|name| format!("`{}`", Shown(name))).collect();
+            let what = format!("{} imports what functions do not get", program.path().display());
+            match names.is_empty() {
+                true => Error::caused(Kind::Import, format!("{what}; clock and randomness are all there is"), error),
+                false => {
+                    let names = names.join(", ");
+                    let advice = "clock and randomness are all there is; `weir lift` makes a component of it that has WASI inside";
+                    Error::new(Kind::Import, format!("{what}, {names}: {advice}"))
+                }
+            }
         })?;
         // With the host's own types in the place of those that are imported.
         let ty = linker

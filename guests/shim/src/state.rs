@@ -29,6 +29,17 @@ pub fn process() -> &'static mut Process<Inside> {
     }
 }
 
+/// Makes the process, if it can be made of what the call brings.
+///
+/// # Errors
+/// What is wrong with its tree.
+#[cfg(feature = "lift")]
+pub fn begin() -> Result<(), Errno> {
+    // SAFETY: see `Single`.
+    unsafe { *PROCESS.0.get() = Some(Process::boot(Inside, &image())?) };
+    Ok(())
+}
+
 #[cold]
 fn boot(process: &mut Option<Process<Inside>>) -> &mut Process<Inside> {
     let Ok(booted) = Process::boot(Inside, &image()) else {

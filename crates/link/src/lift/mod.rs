@@ -143,9 +143,7 @@ pub fn lift(program: &[u8], binding: &Binding) -> Result<Lifted, LiftError> {
         },
     };
     // Every stream comes with the functions that would make futures of its kind; programs read those that they are given.
-    let made = |name: &str| {
-        name.contains("[future-new-") || name.contains("[future-write-") || name.contains("[future-cancel-")
-    };
+    let made = |name: &str| name.contains("[future-");
     let denied = linked.report.stubbed.iter().filter(|name| name.starts_with("wasi:") && !made(name));
     let denied = denied.filter_map(|name| name.split_once('@').map(|(interface, _)| interface.to_owned()));
     let denied: Vec<String> = denied.collect::<BTreeSet<_>>().into_iter().collect();

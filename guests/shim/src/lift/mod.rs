@@ -263,7 +263,11 @@ fn lay_out(function: &Function, params: &[Value]) -> Result<(), Failure> {
         }
     }
     state.image = Some(image);
-    Ok(())
+    // Names come from the caller, and may be such that no tree has them all.
+    crate::state::begin().map_err(|errno| {
+        let why = if matches!(errno, Errno::Notdir | Errno::Isdir) { "one lies below another" } else { errno.words() };
+        Failure::new(format!("the files that were given cannot all be there: {why} ({})", errno.name()))
+    })
 }
 
 fn node(path: &str, kind: NodeKind) -> BootNode {
@@ -297,7 +301,7 @@ fn add_input(
         else {
             continue;
         };
-        if name.split('/').any(|part| part.is_empty() || part == "." || part == "..") {
+        if name.contains('\0') || name.split('/').any(|part| part.is_empty() || part == "." || part == "..") {
             return Err(Failure::new(format!("{name:?} is no name of a file in /{}", input.path)));
         }
         all.push((format!("{}/{name}", input.path), bytes));

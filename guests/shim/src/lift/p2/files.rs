@@ -18,8 +18,8 @@ const FIRST: u32 = 3;
 pub const TRANSFER_BYTES_MAX: u64 = 256 << 10;
 const NANOSECONDS: u64 = 1_000_000_000;
 /// `descriptor-flags`.
-pub const READ: u32 = 1;
-pub const WRITE: u32 = 1 << 1;
+const READ: u32 = 1;
+const WRITE: u32 = 1 << 1;
 const MUTATE_DIRECTORY: u32 = 1 << 5;
 /// WASI 0.1's `fstflags`: a time that is given, and the present one, for access; those for modification are 4 and 8.
 const GIVEN: u16 = 1;
@@ -265,8 +265,13 @@ fn put_stat(at: u32, stat: Stat) {
     put_byte(at, kind(stat.kind));
     Program.store64(at.wrapping_add(8), stat.links);
     Program.store64(at.wrapping_add(16), stat.size);
+    put_times(at.wrapping_add(24), stat);
+}
+
+/// Three options of a time, each of them some.
+pub fn put_times(at: u32, stat: Stat) {
     let times = [stat.times.accessed, stat.times.modified, stat.times.changed];
-    for (at, time) in (at.wrapping_add(24)..).step_by(24).zip(times) {
+    for (at, time) in (at..).step_by(24).zip(times) {
         put_byte(at, 1);
         Program.store64(at.wrapping_add(8), time / NANOSECONDS);
         Program.store32(at.wrapping_add(16), (time % NANOSECONDS) as u32);
@@ -326,10 +331,13 @@ pub fn same_object(fd: u32, other: u32) -> u32 {
 /// `path-flags` and `open-flags` have the numbers of 0.1.
 #[unsafe(export_name = "p2:wasi:filesystem/types#[method]descriptor.open-at")]
 extern "C" fn open_at(fd: u32, how: u32, at: u32, len: u32, open: u32, asked: u32, out: u32) {
+    give_handle(out, opened(fd, how, (at, len), open, asked));
+}
+
+pub fn opened(fd: u32, how: u32, (at, len): (u32, u32), open: u32, asked: u32) -> Result<u32, Errno> {
     let read = if asked & READ != 0 { FD_READ | FD_READDIR } else { 0 };
     let write = if asked & WRITE != 0 { FD_WRITE } else { 0 };
-    let opened = arg(0, at, len).and_then(|path| process().path_open(fd, how, path, open as u16, read | write, 0, 0));
-    give_handle(out, opened);
+    process().path_open(fd, how, arg(0, at, len)?, open as u16, read | write, 0, 0)
 }
 
 #[unsafe(export_name = "p2:wasi:filesystem/types#[method]descriptor.readlink-at")]
@@ -399,15 +407,19 @@ fn listings() -> &'static mut Vec<Listing> {
 
 #[unsafe(export_name = "p2:wasi:filesystem/types#[method]descriptor.read-directory")]
 extern "C" fn read_directory(fd: u32, out: u32) {
-    let listing = process().target(fd).and_then(|target| match target {
+    give_handle(out, directory(fd).map(|node| super::add(listings(), (node, 0))));
+}
+
+/// The directory of a descriptor that may list it, retained.
+pub fn directory(fd: u32) -> Result<NodeId, Errno> {
+    match process().target(fd)? {
         Target::Tree(node) if process().vfs.kind(node)? == FileType::Directory => {
             process().allowed(fd, FD_READDIR)?;
             process().vfs.retain(node)?;
-            Ok(super::add(listings(), (node, 0)))
+            Ok(node)
         }
         _ => Err(Errno::Notdir),
-    });
-    give_handle(out, listing);
+    }
 }
 
 #[unsafe(export_name = "p2:wasi:filesystem/types#[method]directory-entry-stream.read-directory-entry")]
@@ -423,7 +435,12 @@ extern "C" fn read_directory_entry(listing: u32, out: u32) {
 
 fn next_entry(listing: u32) -> Result<Option<(FileType, String)>, Errno> {
     let Some((node, cookie)) = super::get(listings(), listing) else { return Err(Errno::Badf) };
-    while let Some(entry) = process().vfs.read_dir(*node, *cookie)? {
+    entry_after(*node, cookie)
+}
+
+/// The next entry of a directory, and how far it is read then.
+pub fn entry_after(node: NodeId, cookie: &mut u64) -> Result<Option<(FileType, String)>, Errno> {
+    while let Some(entry) = process().vfs.read_dir(node, *cookie)? {
         *cookie = entry.next;
         if !matches!(entry.name, "." | "..") {
             return Ok(Some((entry.kind, entry.name.into())));

@@ -2,14 +2,14 @@
 //! that it makes it holds both ends, until it hands the one to read over to be written to a file or to stdout. Nothing is
 //! buffered: bytes go from the program's memory to where they belong, or to where another task of the program waits.
 
+use crate::lift::p2::files::entry_after;
 use crate::lift::p2::streams::{self, BUFFER_BYTES, End, buffer};
 use crate::lift::p2::{put_byte, put_bytes};
 use crate::program::Program;
 use crate::state::{Single, process};
-use alloc::string::String;
 use alloc::vec::Vec;
 use core::cell::UnsafeCell;
-use weir_vfs::{Errno, FileType, NodeId};
+use weir_vfs::{Errno, NodeId};
 
 /// The answer of a copy that has to wait.
 const BLOCKED: u32 = u32::MAX;
@@ -233,7 +233,7 @@ pub fn pour(reader: u32, to: Result<u32, Errno>, errors: Errors) -> u32 {
     };
     match from {
         Some(What::Reader { pipe: number }) => {
-            let Some(pipe) = pipe(number) else { forbidden() };
+            let Some(pipe) = pipe(number).filter(|pipe| pipe.read.is_none()) else { forbidden() };
             (pipe.reader, pipe.sink) = (None, Some((to, future)));
             let (writer, waiting) = (pipe.writer, pipe.write.take());
             if let Some((at, len)) = waiting {
@@ -381,7 +381,7 @@ fn read_source(from: &mut From, at: u32, len: u32) -> Result<Option<u32>, Errno>
         From::Listing(node, cookie) => {
             let mut count = 0;
             while count < len {
-                let Some((kind, name)) = next_entry(*node, cookie)? else { break };
+                let Some((kind, name)) = entry_after(*node, cookie)? else { break };
                 let at = at.wrapping_add(count * ENTRY_BYTES);
                 put_byte(at, super::files::kind(kind));
                 Program.store32(at.wrapping_add(ENTRY_NAME), put_bytes(name.as_bytes()));
@@ -391,16 +391,6 @@ fn read_source(from: &mut From, at: u32, len: u32) -> Result<Option<u32>, Errno>
             Ok((count > 0 || len == 0).then_some(count))
         }
     }
-}
-
-fn next_entry(node: NodeId, cookie: &mut u64) -> Result<Option<(FileType, String)>, Errno> {
-    while let Some(entry) = process().vfs.read_dir(node, *cookie)? {
-        *cookie = entry.next;
-        if !matches!(entry.name, "." | "..") {
-            return Ok(Some((entry.kind, entry.name.into())));
-        }
-    }
-    Ok(None)
 }
 
 fn close(from: From) {

@@ -6,15 +6,14 @@ use super::RETURNED;
 use super::ends::{self, Errors, From};
 use crate::abi::arg;
 use crate::lift::p2::files::{
-    self as p2, READ, WRITE, drop_descriptor, file_flags, metadata, same_object, span_of_link, stat_of, stream_of,
+    self as p2, drop_descriptor, file_flags, metadata, same_object, span_of_link, stat_of, stream_of,
 };
 use crate::lift::p2::{give, put_byte};
 use crate::program::Program;
 use crate::state::process;
-use weir_vfs::p1::{FD_READ, FD_READDIR, FD_WRITE, Target};
+use weir_vfs::p1::{FD_READ, FD_WRITE};
 use weir_vfs::{Errno, FileType, Stat};
 
-const NANOSECONDS: u64 = 1_000_000_000;
 /// `error-code` of 0.2 that there is none for here, and what is said instead.
 const WOULD_BLOCK: u8 = 1;
 const IO: u8 = 12;
@@ -123,12 +122,7 @@ fn put_stat(at: u32, stat: Stat) {
     put_byte(at, kind(stat.kind));
     Program.store64(at.wrapping_add(16), stat.links);
     Program.store64(at.wrapping_add(24), stat.size);
-    let times = [stat.times.accessed, stat.times.modified, stat.times.changed];
-    for (at, time) in (at.wrapping_add(32)..).step_by(24).zip(times) {
-        put_byte(at, 1);
-        Program.store64(at.wrapping_add(8), time / NANOSECONDS);
-        Program.store32(at.wrapping_add(16), (time % NANOSECONDS) as u32);
-    }
+    p2::put_times(at.wrapping_add(32), stat);
 }
 
 #[unsafe(export_name = "p3:wasi:filesystem/types#[method]descriptor.is-same-object")]
@@ -144,9 +138,7 @@ extern "C" fn is_same_object_async(fd: u32, other: u32, out: u32) -> u32 {
 
 #[unsafe(export_name = "p3:wasi:filesystem/types#[method]descriptor.open-at")]
 extern "C" fn open_at(fd: u32, how: u32, at: u32, len: u32, open: u32, asked: u32, out: u32) {
-    let read = if asked & READ != 0 { FD_READ | FD_READDIR } else { 0 };
-    let write = if asked & WRITE != 0 { FD_WRITE } else { 0 };
-    let opened = arg(0, at, len).and_then(|path| process().path_open(fd, how, path, open as u16, read | write, 0, 0));
+    let opened = p2::opened(fd, how, (at, len), open, asked);
     give_code(out, 4, opened, |at, handle| Program.store32(at, handle));
 }
 
@@ -266,14 +258,7 @@ extern "C" fn append_via_stream(fd: u32, reader: u32) -> u32 {
 
 #[unsafe(export_name = "p3:wasi:filesystem/types#[method]descriptor.read-directory")]
 extern "C" fn read_directory(fd: u32, out: u32) {
-    let listing = process().target(fd).and_then(|target| match target {
-        Target::Tree(node) if process().vfs.kind(node)? == FileType::Directory => {
-            process().allowed(fd, FD_READDIR)?;
-            process().vfs.retain(node)?;
-            Ok(From::Listing(node, 0))
-        }
-        _ => Err(Errno::Notdir),
-    });
+    let listing = p2::directory(fd).map(|node| From::Listing(node, 0));
     put_pair(out, ends::source(listing, Errors::Files));
 }
 
