@@ -84,7 +84,8 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
             "--unknown-imports is for core modules: what a component imports is typed, compose it",
         ));
     }
-    let name = wave::function_name(&options.call);
+    let call = options.call.trim();
+    let name = wave::function_name(call);
     let load = || LiftedFunction::load(&program, Some(name), &limits, cache.as_ref());
     let function = while_compiling(program.path(), load)?;
     let mut times = Vec::new();
@@ -96,20 +97,15 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
             // A stream is used up by a call.
             outputs.open()?;
             let mut streams = Opened { outputs: &mut outputs, repeat: options.repeat, limits: &limits };
-            let args = wave::arguments_with_streams(
-                &options.call,
-                function.params(),
-                &mut |path| fetch(path, &limits),
-                &mut streams,
-            );
+            let args =
+                wave::arguments_with_streams(call, function.params(), &mut |path| fetch(path, &limits), &mut streams);
             let args = args.map_err(wrong)?;
             let started = Instant::now();
             result = function.call_with_streams(args, &mut |name| outputs.sink(name))?;
             times.push(started.elapsed());
         }
     } else {
-        let args =
-            wave::arguments(&options.call, function.params(), &mut |path| fetch(path, &limits)).map_err(wrong)?;
+        let args = wave::arguments(call, function.params(), &mut |path| fetch(path, &limits)).map_err(wrong)?;
         for _ in 0..options.repeat {
             let started = Instant::now();
             result = function.call(&args)?;
@@ -154,7 +150,7 @@ fn call_module(
     if options.stats {
         print_stats(&mut times);
     }
-    write_result(options, result.as_ref())
+    keep(options, result.as_ref())
 }
 
 /// What lies behind `@path`, or stdin, to be read while the function runs.
@@ -317,14 +313,14 @@ fn finish(options: &Options, name: &str, result: Option<Val>, outputs: Outputs<'
             .map_or(Ok(()), |(folder, value)| write_parts(folder, &value))
             .map(|()| ExitCode::SUCCESS);
     }
-    if let (Some(folder), Some(value)) = (options.output.as_ref().filter(|path| is_folder(path)), &value) {
-        return write_parts(folder, value).map(|()| ExitCode::SUCCESS);
-    }
-    write_result(options, value.as_ref())
+    keep(options, value.as_ref())
 }
 
-/// Writes a result to its file, or prints it.
-fn write_result(options: &Options, value: Option<&Val>) -> Result<ExitCode, Failure> {
+/// Writes a result to its file or files, or prints it.
+fn keep(options: &Options, value: Option<&Val>) -> Result<ExitCode, Failure> {
+    if let (Some(folder), Some(value)) = (options.output.as_ref().filter(|path| is_folder(path)), value) {
+        return write_parts(folder, value).map(|()| ExitCode::SUCCESS);
+    }
     let bytes = value.map_or_else(Vec::new, |value| bytes_of(value).unwrap_or_else(|| as_text(value)));
     match &options.output {
         Some(path) => target::write(path, &bytes)?,
@@ -351,6 +347,9 @@ fn is_folder(path: &Path) -> bool {
 fn write_parts(folder: &Path, value: &Val) -> Result<(), Failure> {
     match value {
         Val::Record(fields) => fields.iter().try_for_each(|(name, value)| write_part(folder, name, value)),
+        Val::Tuple(parts) => {
+            parts.iter().enumerate().try_for_each(|(at, value)| write_part(folder, &at.to_string(), value))
+        }
         value => write_part(folder, "result", value),
     }
 }

@@ -64,7 +64,11 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     let functions = options.functions && program.format() == Format::Component;
     let compile = || match functions {
         true => LiftedFunction::compile(&program, &limits, &cache).map_err(Failure::from),
-        false => load(&program, &run, Some(&cache)).map(|loaded| !loaded.stats().cache_hit),
+        false => {
+            let loaded = load(&program, &run, Some(&cache)).map(|loaded| !loaded.stats().cache_hit);
+            let advice = "the functions of a component are compiled with --functions";
+            if program.format() == Format::Component { loaded.map_err(|failure| failure.with(advice)) } else { loaded }
+        }
     };
     let fresh = compile()?;
     // A run goes on without what a full disk did not keep; here nothing else was asked for.

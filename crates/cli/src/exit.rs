@@ -81,6 +81,14 @@ impl Failure {
         Self { code: REGISTRY, message: message.to_string() }
     }
 
+    /// The same, if it is the program that cannot be run, with what to do.
+    pub fn with(mut self, advice: &str) -> Self {
+        if self.code == PROGRAM {
+            self.message.push_str(&format!("; {advice}"));
+        }
+        self
+    }
+
     /// What went wrong.
     pub fn message(&self) -> &str {
         &self.message

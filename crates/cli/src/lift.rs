@@ -47,6 +47,10 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
         return draft_binding(options, trace);
     }
     let path = options.binding.display();
+    if is_program(&options.binding) {
+        let what = format!("{path} is a program, and not a binding: write one that names it (see docs/lift.md)");
+        return Err(Failure::program(format!("{what}, or begin with --trace TRACE -o BINDING.toml")));
+    }
     let text = crate::input::text(&options.binding)
         .map_err(|error| Failure::program(format!("cannot read the binding {path}: {error}")))?;
     let binding = Binding::parse(&text).map_err(|error| Failure::program(format!("{path}: {error}")))?;
@@ -114,4 +118,13 @@ fn print_report(options: &Options, report: &LiftReport) {
     if report.catches_all {
         say!("  the program catches every exception somewhere: its own exit may end there");
     }
+}
+
+/// Whether a file begins as WebAssembly does.
+fn is_program(path: &Path) -> bool {
+    use std::io::Read;
+    let mut magic = [0; 4];
+    path.is_file()
+        && std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut magic)).is_ok()
+        && &magic == b"\0asm"
 }

@@ -572,6 +572,8 @@ pub(crate) fn explain_error(deadline: &Deadline, limiter: &Limiter, error: wasmt
         // wasmtime's text begins with a line of its own.
         let frames = backtrace.to_string();
         let frames = frames.split_once('\n').map_or(frames.as_str(), |(_, frames)| frames);
+        // What it advises behind them is for users of its own command line.
+        let frames = frames.split_once("\nnote: ").map_or(frames, |(frames, _)| frames);
         message.push_str(&format!("\nwasm backtrace, innermost call first:\n{}", frames.trim_end()));
     }
     Error::new(Kind::Trap, message)

@@ -617,19 +617,29 @@ fn exported(engine: &Engine, component: &types::Component) -> Vec<Found> {
 }
 
 fn choose(mut all: Vec<Found>, name: Option<&str>, program: &Program) -> Result<Found, Error> {
-    let names: Vec<String> = all.iter().map(|found| found.name.clone()).collect();
-    let at = match name {
-        Some(name) => all.iter().position(|found| found.name == name),
-        None => (all.len() == 1).then_some(0),
+    let whole = |found: &Found| found.interface.as_ref().map(|interface| format!("{interface}#{}", found.name));
+    // By its own name, or with its interface where several have that.
+    let named = |found: &Found, name: &str| found.name == name || whole(found).as_deref() == Some(name);
+    let fits: Vec<usize> = match name {
+        Some(name) => (0..all.len()).filter(|at| named(&all[*at], name)).collect(),
+        None => (0..all.len()).collect(),
     };
-    match at {
-        Some(at) => Ok(all.swap_remove(at)),
-        None => {
-            let what = name.map_or("several functions".to_owned(), |name| format!("no function {name:?}"));
-            let program = program.path().display();
-            Err(Error::new(Kind::Program, format!("{program} has {what}; it has: {}", names.join(", "))))
-        }
+    if let [at] = fits[..] {
+        return Ok(all.swap_remove(at));
     }
+    let path = program.path().display();
+    if all.is_empty() {
+        return Err(Error::new(Kind::Program, format!("{path} has no functions")));
+    }
+    let several = |found: &Found| all.iter().filter(|other| other.name == found.name).count() > 1;
+    let names = all.iter().map(|found| whole(found).filter(|_| several(found)).unwrap_or_else(|| found.name.clone()));
+    let names: Vec<String> = names.map(|name| Shown(&name).to_string()).collect();
+    let what = match name {
+        Some(name) if fits.is_empty() => format!("no function {name:?}"),
+        Some(name) => format!("several functions {name:?}"),
+        None => "several functions".to_owned(),
+    };
+    Err(Error::new(Kind::Program, format!("{path} has {what}; it has: {}", names.join(", "))))
 }
 
 /// Clock and randomness, and streams where they are asked for.

@@ -32,7 +32,13 @@ impl<'p> ModuleFunction<'p> {
     pub fn of(program: &'p CoreProgram, call: &str) -> Result<Self, Error> {
         let (name, _) = split(call);
         let module = program.module();
+        // A name may end with a space.
+        let name = if module.get_export(name).is_some() { name } else { name.trim_end() };
         let found = module.get_export(name).filter(|_| !is_ours(name));
+        if found.is_none() && name.contains('(') && !name.ends_with(')') {
+            let what = format!("{name:?} is no call: write the arguments in brackets, as in `name(1, 2)`");
+            return Err(Error::new(Kind::Program, what));
+        }
         let Some(ty) = found.as_ref().and_then(|export| export.func()) else {
             let what = format!("the program has no function {name:?}; {}", or_those(module));
             return Err(Error::new(Kind::Program, what));

@@ -85,8 +85,14 @@ fn bindings_that_do_not_match_are_told_where() {
         (format!("{export}stdout = \"result\"\nstdin = \"n\"\n"), "\"n\" is `option<u32>`, not string or list<u8>"),
         (format!("{export}stdout = \"result\"\nargv = [\"{{b}}\"]\n"), "there are: a, n, l"),
         (format!("{export}stdout = \"result\"\nargv = [\"{{l}}\"]\n"), "no text for an argument"),
-        (format!("{export}stdout = \"result\"\nargv = [\"{{}}\"]\n"), "the item of an `each`"),
+        (format!("{export}stdout = \"result\"\nargv = [\"{{}}\"]\n"), "the item of an `each` over texts or numbers"),
         (format!("{export}stdout = \"result\"\nargv = [\"{{a\"]\n"), "a brace without its other one"),
+        (
+            "export = \"f: func(m: map<string, string>) -> result<string, failure>\"\nstdout = \"result\"\n\
+             argv = [{ each = \"m\", then = [\"{}\"] }]\n"
+                .into(),
+            "over texts or numbers",
+        ),
         (
             format!("{export}stdout = \"result\"\nargv = [{{ each = \"a\", then = [] }}]\n"),
             "it is `string`, not a list",
@@ -159,7 +165,7 @@ fn a_library_that_is_a_component_keeps_its_functions() {
     let component = component_of(module, &wit);
     let lifted = lift(&component, &binding("")).unwrap();
     validate(&lifted.bytes).unwrap();
-    assert_eq!(lifted.report.imports, ["wasi:random/random@0.2.0"]);
+    assert_eq!(lifted.report.imports, ["wasi:random/random@0.2.3"]);
     let text = self::wit(&lifted.bytes).unwrap();
     assert!(text.contains("export dice: func() -> u32;") && text.contains("export a:b/calc;"), "{text}");
     assert!(!text.contains("wasi:cli"), "{text}");

@@ -8,6 +8,11 @@
 ;; RUN: weir call % nothing
 ;; RUN: weir call % 'Math.Max(Int32)(5)'
 ;; RUN: weir call --repeat 3 % 'count()'
+;; RUN: weir call % ' add ( 1 , 2 ) '
+;; RUN: weir call % 'both(9)' -o %t/out/
+;; SHOW: out/0
+;; SHOW: out/1
+;; FAIL(241): weir call % 'add(1, 2'
 ;; FAIL(242): weir call % 'add(1)'
 ;; FAIL(242): weir call % 'add(1, 4294967296)'
 ;; FAIL(242): weir call % 'half(x)'

@@ -449,7 +449,12 @@ impl Names<'_> {
                     if !matches!(without_option(&named.ty), Type::List(_)) || without_option(&named.ty).is_bytes() {
                         return Err(LiftError::new(format!("each = {each:?}: it is `{}`, not a list", named.wit)));
                     }
-                    Arguments::Each { of, then: self.words(then, true)? }
+                    // What has no text cannot stand in an argument.
+                    let has_text = match without_option(&named.ty) {
+                        Type::List(item) => item.is_bytes() || !matches!(&**item, Type::List(_) | Type::Record(_)),
+                        _ => false,
+                    };
+                    Arguments::Each { of, then: self.words(then, has_text)? }
                 }
             })
         };
@@ -480,7 +485,7 @@ impl Names<'_> {
                 "" if item => Part::Item,
                 "" => {
                     return Err(LiftError::new(format!(
-                        "{text:?}: {{}} is the item of an `each`, and this is in none"
+                        "{text:?}: {{}} is the item of an `each` over texts or numbers, and this is in none"
                     )));
                 }
                 name => self.value(name)?,

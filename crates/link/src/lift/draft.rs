@@ -7,6 +7,13 @@ use std::fmt::Write;
 /// file that it read is a parameter, every file that it wrote a part of the result; the arguments are the paths, in
 /// the order of their names, because a trace does not know the others.
 pub fn draft(program: &str, read: &[String], written: &[String]) -> String {
+    // What other paths lie below was a directory.
+    let all: Vec<&String> = read.iter().chain(written).collect();
+    let is_file = |path: &&String| {
+        !all.iter().any(|other| other.strip_prefix(path.as_str()).is_some_and(|rest| rest.starts_with('/')))
+    };
+    let read: Vec<String> = read.iter().filter(is_file).cloned().collect();
+    let written: Vec<String> = written.iter().filter(is_file).cloned().collect();
     let mut taken = BTreeSet::from(["failure".to_owned(), "answer".to_owned(), "result".to_owned()]);
     let inputs: Vec<(&String, String)> = read.iter().map(|path| (path, name_of(path, &mut taken))).collect();
     let outputs: Vec<(&String, String)> = written.iter().map(|path| (path, name_of(path, &mut taken))).collect();
@@ -34,7 +41,7 @@ pub fn draft(program: &str, read: &[String], written: &[String]) -> String {
     }
     let stem = program.rsplit('/').next().unwrap_or(program);
     let stem = stem.split_once('.').map_or(stem, |(stem, _)| stem);
-    let words = std::iter::once(stem).chain(read.iter().chain(written).map(String::as_str));
+    let words = std::iter::once(stem).chain(read.iter().chain(&written).map(String::as_str));
     // A brace in a path would be the beginning of a parameter.
     let words: Vec<String> = words.map(|word| quoted(&word.replace('{', "{{").replace('}', "}}"))).collect();
     let _ = writeln!(text, "argv    = [{}]", words.join(", "));
@@ -102,6 +109,7 @@ mod tests {
             (paths(&["/in/a.svg", "/list", "/in/2/a.svg", "/{x}/\u{e4}"]), paths(&["/out.png"])),
             (paths(&[]), paths(&[])),
             (paths(&["/x"]), paths(&["/out.json", "/9"])),
+            (paths(&[]), paths(&["/out/sub", "/out/sub/b", "/out/sub/b.txt"])),
             (paths(&["/a \"quoted\" \\ name"]), paths(&["/with\ttab and\u{1b}[1m"])),
         ] {
             let text = draft("programs/tool.wasm", &read, &written);

@@ -150,7 +150,7 @@ pub fn lift(program: &[u8], binding: &Binding) -> Result<Lifted, LiftError> {
     let bytes = component(module, binding, &imports)?;
     let report = LiftReport {
         function: signature.name,
-        imports,
+        imports: imports_of(&bytes),
         once,
         streams,
         denied,
@@ -159,6 +159,24 @@ pub fn lift(program: &[u8], binding: &Binding) -> Result<Lifted, LiftError> {
         lifted_bytes: bytes.len() as u64,
     };
     Ok(Lifted { bytes, report })
+}
+
+/// The interfaces of WASI that a component imports, without the streams that its own types name.
+fn imports_of(component: &[u8]) -> Vec<String> {
+    let (mut depth, mut names) = (0, BTreeSet::new());
+    for payload in Parser::new(0).parse_all(component).map_while(Result::ok) {
+        match payload {
+            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
+            Payload::End(_) => depth -= 1,
+            Payload::ComponentImportSection(section) if depth == 0 => {
+                let imports = section.into_iter().flatten().map(|import| import.name.name);
+                let own = |name: &&str| name.starts_with("wasi:") && !name.starts_with("wasi:io/");
+                names.extend(imports.filter(own).map(str::to_owned));
+            }
+            _ => {}
+        }
+    }
+    names.into_iter().collect()
 }
 
 /// What a program moves in a file with, or asks for its size.
