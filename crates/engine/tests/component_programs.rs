@@ -325,6 +325,34 @@ fn the_network_that_is_granted_is_reached() {
 }
 
 #[test]
+fn a_request_without_a_path_asks_for_the_root_and_its_sender_is_told_whether_it_was_sent() {
+    let Some(folder) = guests() else { return };
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let authority = listener.local_addr().unwrap().to_string();
+    let send = |net| Guest::new(folder, "p3", &["send", &authority]).set("WEIR_TEST_NET", net).text();
+    assert_eq!(send("10.9.8.7"), "Err(ErrorCode::HttpRequestDenied) Err(ErrorCode::HttpRequestDenied)\n");
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut request = Vec::new();
+        while !request.ends_with(b"\r\n0\r\n\r\n") {
+            let mut part = [0; 1024];
+            let read = stream.read(&mut part).unwrap();
+            assert!(read > 0, "{}", String::from_utf8_lossy(&request));
+            request.extend(&part[..read]);
+        }
+        stream.write_all(b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n").unwrap();
+        String::from_utf8(request).unwrap()
+    });
+    assert_eq!(send("host"), "Ok(204) Ok(())\n");
+    let request = server.join().unwrap();
+    assert!(request.starts_with("POST / HTTP/1.1\r\n"), "{request}");
+    assert_eq!(request.matches("host: ").count(), 1, "{request}");
+    assert!(request.contains("a body"), "{request}");
+    // Nobody listens any more.
+    assert_eq!(send("host"), "Err(ErrorCode::ConnectionRefused) Err(ErrorCode::ConnectionRefused)\n");
+}
+
+#[test]
 fn mapped_streams_are_read_and_written_where_they_stand() {
     let Some(folder) = guests() else { return };
     let scratch = tempfile::tempdir().unwrap();

@@ -68,10 +68,11 @@ fn add(linker: &mut Linker<State>, wanted: &Wanted) -> wasmtime::Result<()> {
     add_p3(linker, &wanted.p3)?;
     if Wanted::http(&wanted.p2) {
         wasmtime_wasi_http::p2::add_only_http_to_linker_async(linker)?;
+        super::http::amend_p2(linker)?;
     }
     if Wanted::http(&wanted.p3) {
         wasmtime_wasi_http::p3::add_to_linker(linker)?;
-        super::http::add_paths(linker)?;
+        super::http::amend_p3(linker)?;
     }
     Ok(())
 }

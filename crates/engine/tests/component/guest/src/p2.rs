@@ -105,7 +105,7 @@ fn http(authority: &str) {
     let request = OutgoingRequest::new(Fields::new());
     request.set_scheme(Some(&Scheme::Http)).unwrap();
     request.set_authority(Some(authority)).unwrap();
-    request.set_path_with_query(Some("/")).unwrap();
+    request.set_path_with_query(None).unwrap();
     let response = match wasi::http::outgoing_handler::handle(request, None) {
         Ok(response) => response,
         Err(error) => return println!("refused {error:?}"),

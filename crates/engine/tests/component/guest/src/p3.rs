@@ -24,6 +24,7 @@ impl wasip3::exports::cli::run::Guest for Program {
             ["late"] => late().await,
             ["net", address, port] => net(address, port.parse().unwrap()).await,
             ["http", authority] => http(authority).await,
+            ["send", authority] => send(authority).await,
             ["greedy"] => greedy().await,
             ["cat", path] => cat(path).await,
             ["put", path, text] => put(path, text).await,
@@ -111,6 +112,25 @@ async fn http(authority: &str) {
         Ok(response) => say(&format!("status {}", response.get_status_code())).await,
         Err(error) => say(&format!("failed {error:?}")).await,
     }
+}
+
+/// A request without a path, with a body; whether it was sent, and what its sender is told.
+async fn send(authority: &str) {
+    use wasip3::http::types::{Fields, Method, Request, Scheme};
+    let (trailers, no_trailers) = wit_future::new(|| Ok(None));
+    drop(trailers);
+    let (mut body, contents) = wit_stream::new();
+    let (request, transmitted) = Request::new(Fields::new(), Some(contents), no_trailers, None);
+    request.set_method(&Method::Post).unwrap();
+    request.set_scheme(Some(&Scheme::Http)).unwrap();
+    request.set_authority(Some(authority)).unwrap();
+    assert_eq!(request.get_path_with_query(), None);
+    let (answer, _) = join!(async { wasip3::http::client::send(request).await }, async {
+        body.write_all(b"a body".to_vec()).await;
+        drop(body);
+    });
+    let status = answer.as_ref().map(|response| response.get_status_code());
+    say(&format!("{status:?} {:?}", transmitted.await)).await;
 }
 
 /// Asks for far more than there is, and for nothing.
