@@ -3,6 +3,7 @@
 //!
 //! It does not format and does not know the language: it reads lines, and relies on rustfmt for their shape.
 
+mod circles;
 mod crates;
 mod docs;
 mod source;
@@ -66,6 +67,7 @@ fn check(root: &Path, files: &[File]) -> Result<Vec<Violation>> {
     violations.extend(crates::manifests(files));
     violations.extend(rust.iter().flat_map(|file| source::opens_with_docs(file)));
     violations.extend(source::lengths(&rust, find(source::ALLOWED).unwrap_or_default()));
+    violations.extend(circles::circles(&rust, find(circles::ALLOWED).unwrap_or_default()));
     violations.extend(files.iter().flat_map(source::banned_markers));
     violations.extend(files.iter().flat_map(source::banned_words));
     violations.extend(docs::crate_map(find(docs::ARCHITECTURE), &packages));
