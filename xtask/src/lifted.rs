@@ -3,7 +3,7 @@
 
 use crate::process;
 use crate::programs::{self, Runtimes};
-use crate::suite::Tally;
+use crate::tally::Tally;
 use anyhow::{Context, Result};
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -9,6 +9,7 @@ mod portable;
 mod process;
 mod programs;
 mod suite;
+mod tally;
 mod tidy;
 
 use anyhow::{Result, bail};

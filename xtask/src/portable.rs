@@ -7,7 +7,7 @@ mod sockets;
 
 use crate::process;
 use crate::programs::{self, Case, OURS, REAL, Runtimes};
-use crate::suite::Tally;
+use crate::tally::Tally;
 use anyhow::{Context, Result};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -217,18 +217,12 @@ fn differences(
                 found.push("it printed nothing, so nothing is proved".into())
             }
             None => {}
-            Some(first) => found.extend(stream_differences(&output, first)),
+            Some(first) => found.extend(programs::stream_differences(&output, first)),
         }
         first.get_or_insert(output);
         all.push((host.name, found));
     }
     Ok(all)
-}
-
-fn stream_differences(output: &Output, first: &Output) -> Vec<String> {
-    let streams = [("stdout", &output.stdout, &first.stdout), ("stderr", &output.stderr, &first.stderr)];
-    let differ = streams.into_iter().filter(|(_, ours, theirs)| ours != theirs);
-    differ.map(|(what, ours, theirs)| format!("{what}: {}", programs::first_difference(ours, theirs))).collect()
 }
 
 /// Every host, there or not.
@@ -302,8 +296,8 @@ mod tests {
             stdout: stdout.into(),
             stderr: stderr.into(),
         };
-        assert!(stream_differences(&output(b"a", b"b"), &output(b"a", b"b")).is_empty());
-        let found = stream_differences(&output(b"a", b"x"), &output(b"a", b"b"));
+        assert!(programs::stream_differences(&output(b"a", b"b"), &output(b"a", b"b")).is_empty());
+        let found = programs::stream_differences(&output(b"a", b"x"), &output(b"a", b"b"));
         assert_eq!(found, ["stderr: 1 bytes instead of 1, first different at 0: `x` instead of `b`"]);
     }
 }

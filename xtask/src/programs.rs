@@ -4,7 +4,7 @@
 //! The inputs lie in `benches/programs/NAME`, which the program sees as `/w`; the benchmarks time the same runs.
 
 use crate::process;
-use crate::suite::Tally;
+use crate::tally::Tally;
 use anyhow::{Context, Result, bail};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -311,6 +311,13 @@ fn output_differences(weir: &Output, stock: &Output) -> Vec<String> {
         }
     }
     found
+}
+
+/// How what one run printed differs from the first one's.
+pub fn stream_differences(output: &Output, first: &Output) -> Vec<String> {
+    let streams = [("stdout", &output.stdout, &first.stdout), ("stderr", &output.stderr, &first.stderr)];
+    let differ = streams.into_iter().filter(|(_, ours, theirs)| ours != theirs);
+    differ.map(|(what, ours, theirs)| format!("{what}: {}", first_difference(ours, theirs))).collect()
 }
 
 /// Where two outputs part, with some bytes of both.

@@ -3,6 +3,7 @@
 //! A step that lacks something which not every machine has (a registry, the guest compiler) is skipped, and
 //! says so: silence would look like success.
 
+use crate::tally::Tally;
 use crate::{lifted, portable, process, programs, tidy};
 use anyhow::{Context, Result};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -18,27 +19,6 @@ pub enum Extent {
     All,
     /// What needs neither the guest compiler nor a registry.
     Quick,
-}
-
-/// What came out, summed over all steps.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub struct Tally {
-    pub passed: u64,
-    pub failed: u64,
-    pub skipped: u64,
-}
-
-impl Tally {
-    /// One check that passed or did not.
-    pub fn of(passed: bool) -> Self {
-        Self { passed: u64::from(passed), failed: u64::from(!passed), skipped: 0 }
-    }
-
-    pub fn add(&mut self, other: Self) {
-        self.passed += other.passed;
-        self.failed += other.failed;
-        self.skipped += other.skipped;
-    }
 }
 
 /// Runs all steps, also after one failed, and prints the sum. False: something failed.

@@ -6,36 +6,15 @@
 mod circles;
 mod crates;
 mod docs;
+mod finding;
 mod source;
 
 use crate::process;
 use anyhow::{Context, Result};
+pub use finding::File;
+use finding::Violation;
 use std::fs;
 use std::path::{Path, PathBuf};
-
-/// One thing that is wrong: where, what, and what to do.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Violation {
-    /// The file, from the root of the checkout.
-    pub path: String,
-    /// The line, from 1; 0 for the file as a whole.
-    pub line: usize,
-    /// What is wrong and what to do.
-    pub message: String,
-}
-
-impl Violation {
-    fn new(path: &str, line: usize, message: impl Into<String>) -> Self {
-        Self { path: path.into(), line, message: message.into() }
-    }
-}
-
-/// A file of the checkout with its text.
-pub struct File {
-    /// From the root, with `/`.
-    pub path: String,
-    pub text: String,
-}
 
 /// Checks everything and prints what is wrong. False: something is.
 pub fn run(root: &Path) -> Result<bool> {
@@ -106,9 +85,4 @@ pub fn read_all(root: &Path) -> Result<Vec<File>> {
     }
     files.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(files)
-}
-
-#[cfg(test)]
-fn file(path: &str, text: &str) -> File {
-    File { path: path.into(), text: text.into() }
 }

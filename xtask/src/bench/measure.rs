@@ -1,7 +1,8 @@
 //! How commands are measured: pinned, in turn with their rivals, each at least once before the first sample.
 
+use super::machine;
 use super::samples::Samples;
-use super::{Bench, machine};
+use super::setting::Bench;
 use crate::process;
 use anyhow::{Context, Result, bail};
 use std::fs;

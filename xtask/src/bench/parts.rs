@@ -3,7 +3,7 @@
 use super::measure::{CPU_TIME, Lines, alternate_lines, alternate_times, on, value_of};
 use super::report::{Goal, Part, Report, Row, WEIR_AND_STOCK};
 use super::samples::Samples;
-use super::{Bench, write};
+use super::setting::{Bench, write};
 use crate::process;
 use crate::programs::{self, Case, REAL};
 use anyhow::Result;

@@ -3,7 +3,7 @@
 
 use crate::process;
 use crate::programs::{self, Runtimes};
-use crate::suite::Tally;
+use crate::tally::Tally;
 use anyhow::{Context, Result};
 use std::fs;
 use std::io::{self, Read, Write};
@@ -36,7 +36,7 @@ pub fn compare(root: &Path, runtimes: &Runtimes) -> Result<Tally> {
     let directory = format!("{}::/data", folder.display());
     let plain = process::kept(&mut command(runtimes, &ports, &["--dir", &directory], &program))?;
     let pack = process::kept(&mut command(runtimes, &ports, &[], &packed))?;
-    let mut found = super::stream_differences(&pack, &plain);
+    let mut found = programs::stream_differences(&pack, &plain);
     if !pack.status.success() || plain.status != pack.status {
         found.push(format!("{}, unpacked {}: {}", pack.status, plain.status, programs::tail(&pack.stderr)));
     }

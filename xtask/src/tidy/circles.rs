@@ -5,7 +5,7 @@
 //! It reads tokens, not meaning: a path in code or in `use` leads to the file that its longest beginning
 //! names. Names that come by a glob, and what tests use, are not followed.
 
-use super::{File, Violation};
+use super::finding::{File, Violation};
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -198,7 +198,7 @@ fn way_back(graph: &Graph, module: &Path) -> Vec<Path> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::file;
+    use super::super::finding::file;
     use super::*;
 
     fn messages(files: &[(&str, &str)], allowed: &str) -> Vec<String> {

@@ -3,7 +3,7 @@
 //! The table is about what reaches users. Dev-dependencies may reach further (a test of the linker may
 //! write its input as text), except across the wall between `link` and `engine`.
 
-use super::{File, Violation};
+use super::finding::{File, Violation};
 use anyhow::{Context, Result};
 use serde_json::Value;
 
@@ -200,9 +200,9 @@ mod tests {
 
     #[test]
     fn manifests_take_the_lints() {
-        let wrong = super::super::file("crates/a/Cargo.toml", "[package]\n");
-        let right = super::super::file("crates/b/Cargo.toml", "[lints]\nworkspace = true\n");
-        let std = super::super::file("crates/vfs/src/lib.rs", "//! Says #![no_std] only in words.\n");
+        let wrong = super::super::finding::file("crates/a/Cargo.toml", "[package]\n");
+        let right = super::super::finding::file("crates/b/Cargo.toml", "[lints]\nworkspace = true\n");
+        let std = super::super::finding::file("crates/vfs/src/lib.rs", "//! Says #![no_std] only in words.\n");
         assert_eq!(manifests(&[wrong, right, std]).len(), 2);
     }
 }

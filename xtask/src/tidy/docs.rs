@@ -1,7 +1,7 @@
 //! Rules about documents: what they list is what is there, and what they point at exists.
 
 use super::crates::Package;
-use super::{File, Violation};
+use super::finding::{File, Violation};
 use std::collections::BTreeSet;
 
 /// The map of the code.
@@ -94,7 +94,7 @@ fn resolve(folder: &str, target: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::file;
+    use super::super::finding::file;
     use super::*;
 
     fn packages(names: &[&str]) -> Vec<Package> {

@@ -1,6 +1,6 @@
 //! Rules about source text: how it opens, how long it may grow, and what may not stand in it.
 
-use super::{File, Violation};
+use super::finding::{File, Violation};
 
 /// The list of what is allowed to be too long, each with its length. It may only shrink.
 pub const ALLOWED: &str = "xtask/tidy-allow.txt";
@@ -221,7 +221,7 @@ fn holds_word(text: &str, word: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::file;
+    use super::super::finding::file;
     use super::*;
 
     fn long(name: &str, lines: usize) -> String {

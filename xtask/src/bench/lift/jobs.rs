@@ -3,7 +3,8 @@
 
 use super::super::report::{Goal, Part, Report, Row, Table};
 use super::super::samples::Samples;
-use super::{Bench, Stats, add_peak, write};
+use super::super::setting::{Bench, write};
+use super::figures::{Stats, add_peak};
 use crate::process;
 use anyhow::{Context, Result, bail};
 use std::fs;

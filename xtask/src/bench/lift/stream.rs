@@ -7,7 +7,8 @@
 use super::super::measure::timed_anywhere;
 use super::super::report::{Goal, Part, Report, Row};
 use super::super::samples::Samples;
-use super::{Bench, Extent, Stats, add_peak};
+use super::super::setting::{Bench, Extent};
+use super::figures::{Stats, add_peak};
 use crate::process;
 use anyhow::{Context, Result, ensure};
 use std::fs::{self, File};

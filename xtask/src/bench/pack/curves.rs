@@ -3,9 +3,9 @@
 use super::super::measure::{alternate_times, on};
 use super::super::report::{Goal, Part, Report, Row, Table};
 use super::super::samples::{Samples, number};
-use super::super::{Bench, Extent};
+use super::super::setting::{Bench, Extent};
 use super::figure::{Figure, Line};
-use super::{Guests, MB, bytes_of, empty, pack_at_w, random_file};
+use super::inputs::{Guests, MB, bytes_of, empty, pack_at_w, random_file};
 use crate::process;
 use anyhow::Result;
 use std::path::{Path, PathBuf};

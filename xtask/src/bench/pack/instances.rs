@@ -1,11 +1,11 @@
 //! Many live instances of one pack: what each of them adds to the memory of its process.
 
-use super::super::Bench;
 use super::super::measure::{Lines, alternate_lines, value_of};
 use super::super::report::{Goal, Part, Report, Row};
 use super::super::samples::Samples;
+use super::super::setting::Bench;
 use super::figure::{Bar, Figure, GOAL_BYTES};
-use super::{Guests, empty, pack_at_w, random_file};
+use super::inputs::{Guests, empty, pack_at_w, random_file};
 use crate::process;
 use anyhow::Result;
 use std::path::Path;

@@ -1,6 +1,6 @@
 //! The real programs whose packs are weighed, and the typical run of each that says what it needs.
 
-use super::super::Bench;
+use super::super::setting::Bench;
 use crate::programs::pair;
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -2,9 +2,9 @@
 
 use super::super::report::{Goal, Part, Report, Row, Table};
 use super::super::samples::Samples;
-use super::super::{Bench, Extent};
+use super::super::setting::{Bench, Extent};
+use super::inputs::{MB, Pack, bytes_of, empty};
 use super::programs::{PACKED, Packed};
-use super::{MB, Pack, bytes_of, empty};
 use crate::process;
 use anyhow::{Context, Result, bail};
 use std::path::Path;

@@ -1,10 +1,10 @@
 //! How fast packed files are read: a call of 4 KiB, and whole megabytes for the first time and again.
 
-use super::super::Bench;
 use super::super::measure::{Lines, alternate_lines, on, value_of};
 use super::super::report::{Goal, Part, Report, Row, Table};
 use super::super::samples::{Samples, number};
-use super::{Guests, MB, empty, pack_at_w};
+use super::super::setting::Bench;
+use super::inputs::{Guests, MB, empty, pack_at_w};
 use crate::process;
 use anyhow::{Context, Result};
 use std::fs;

@@ -1,9 +1,9 @@
 //! The second version of a pack by reference: the store grows by what changed, and by nothing else.
 
-use super::super::Bench;
 use super::super::report::{Goal, Part, Report, Row, Table};
 use super::super::samples::Samples;
-use super::{MB, Pack, bytes_of, empty};
+use super::super::setting::Bench;
+use super::inputs::{MB, Pack, bytes_of, empty};
 use crate::process;
 use anyhow::{Context, Result};
 use std::fs;
