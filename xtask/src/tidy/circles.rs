@@ -112,6 +112,7 @@ fn path(tokens: &[TokenTree], mut at: usize, module: &[String], before: &[String
     loop {
         match tokens.get(at) {
             Some(TokenTree::Ident(word)) => words.push(word.to_string()),
+            Some(TokenTree::Punct(punct)) if punct.as_char() == '*' => words.push("*".into()),
             Some(TokenTree::Group(group)) if group.delimiter() == Delimiter::Brace && !words.is_empty() => {
                 let inside: Vec<TokenTree> = group.stream().into_iter().collect();
                 let items = inside.split(|token| matches!(token, TokenTree::Punct(punct) if punct.as_char() == ','));
@@ -132,16 +133,18 @@ fn path(tokens: &[TokenTree], mut at: usize, module: &[String], before: &[String
     at
 }
 
-/// `words` from the crate's root; `None` if they begin elsewhere: a name alone may be anything, and the
-/// first of several a child of `module` or a crate.
+/// `words` from the crate's root; `None` for one alone, which may be anything (`pub(crate)` is no use). The
+/// first of several may be a child of `module`, or another crate: then no file of this one has its name.
 fn from_root(words: &[String], module: &[String]) -> Option<Path> {
     let supers = words.iter().take_while(|word| *word == "super").count();
-    let here = match words.first()?.as_str() {
+    if words.len() < 2 {
+        return None;
+    }
+    let here = match words[0].as_str() {
         "crate" => return Some(words[1..].to_vec()),
         "self" => &words[1..],
         "super" => return Some([&module[..module.len().checked_sub(supers)?], &words[supers..]].concat()),
-        _ if words.len() > 1 => words,
-        _ => return None,
+        _ => words,
     };
     Some([module, here].concat())
 }
@@ -213,7 +216,10 @@ mod tests {
             ("lib.rs", "mod a; mod b; pub use a::A;"),
             ("a.rs", "mod inner; use crate::b::{B, self as other}; use std::fmt; pub struct A; fn f() { inner::g() }"),
             ("a/inner.rs", "use super::super::b; pub fn g() { b::B }"),
-            ("b.rs", "pub struct B; #[cfg(test)] mod tests { use crate::a::A; } // crate::a"),
+            (
+                "b.rs",
+                "pub(crate) struct B; pub(super) fn f() { a * b } #[cfg(test)] mod tests { use crate::a::A; } // crate::a",
+            ),
         ];
         assert_eq!(messages(&files, ""), [""; 0]);
     }
