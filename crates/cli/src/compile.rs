@@ -3,7 +3,7 @@
 use crate::exit::{self, Failure};
 use crate::launch::{load, open};
 use crate::options::{GrantOptions, LimitOptions};
-use crate::pull::{RegistryOptions, program_file};
+use crate::registry::{RegistryOptions, program_file};
 use clap::Args;
 use std::path::PathBuf;
 use std::process::ExitCode;

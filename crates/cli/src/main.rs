@@ -22,6 +22,7 @@ mod pack;
 mod progress;
 mod pull;
 mod push;
+mod registry;
 mod run;
 mod store;
 mod target;

@@ -3,15 +3,13 @@
 use crate::exit::{self, Failure};
 use crate::launch::open;
 use crate::progress::while_moving;
-use crate::pull::{RegistryOptions, failure, parse_reference};
+use crate::registry::{RegistryOptions, failure, parse_reference, references};
 use clap::Args;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use weir_engine::{Cache, Format, Program};
-use weir_link::pack::{MANIFEST_SECTION, Manifest};
-use weir_store::{BlobRef, Component, Reference, Store, push};
-use weir_types::Digest;
+use weir_store::{Component, Reference, Store, push};
 
 /// Puts a program or a pack into a registry, in the form that other tools read, too.
 ///
@@ -53,19 +51,6 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     say!("  sent          {:>12} bytes, {} of {} layers", pushed.uploaded_bytes, pushed.uploaded_layers, pushed.layers);
     say!("  there already {:>12} bytes", pushed.skipped_bytes);
     Ok(ExitCode::SUCCESS)
-}
-
-/// The blobs that a pack names; none if it is no pack, or has its files inside.
-pub fn references(program: &Program) -> Result<Vec<BlobRef>, Failure> {
-    let Some(section) = program.custom_section(MANIFEST_SECTION)? else { return Ok(Vec::new()) };
-    let named = |what: &dyn std::fmt::Display| Failure::program(format!("{}: {what}", program.path().display()));
-    let manifest = Manifest::decode(&section).map_err(|error| named(&error))?;
-    let blob = |(hex, size): &(String, u64)| {
-        let digest =
-            Digest::from_hex(hex).ok_or_else(|| named(&format!("it names a blob {hex:?}, which is no digest")))?;
-        Ok(BlobRef { digest, size: *size })
-    };
-    manifest.references.iter().map(blob).collect()
 }
 
 fn component(program: &Program) -> Result<Component, Failure> {

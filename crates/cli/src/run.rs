@@ -3,7 +3,7 @@
 use crate::exit::{self, Failure};
 use crate::launch::{function_name, launch, open};
 use crate::options::{CommandLine, GrantOptions, LimitOptions};
-use crate::pull::{RegistryOptions, program_file};
+use crate::registry::{RegistryOptions, program_file};
 use clap::Args;
 use std::io::IsTerminal;
 use std::path::Path;

@@ -1,7 +1,7 @@
 //! `weir store`.
 
 use crate::exit::{self, Failure};
-use crate::pull::failure;
+use crate::registry::failure;
 use clap::{Args, Subcommand};
 use std::process::ExitCode;
 use std::time::Duration;

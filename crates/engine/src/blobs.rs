@@ -6,8 +6,7 @@
 //! process. Small repeated reads are served from chunks kept in memory, under one bound for all.
 //! A file that has changed since it was listed gives an error, never a mixture of two versions.
 
-use crate::p1::memory::Errno;
-use crate::p1::stdio::errno;
+use crate::sys::{Errno, errno};
 use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags};
 use std::collections::VecDeque;

@@ -1,7 +1,7 @@
 //! Time and randomness of a run: the host's, or reproducible ones.
 
 use crate::deadline::Deadline;
-use crate::p1::memory::{Errno, Outcome};
+use crate::sys::{Errno, Outcome};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use weir_types::grants;
 

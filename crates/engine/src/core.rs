@@ -17,13 +17,13 @@ use crate::limiter::Limiter;
 use crate::p1;
 use crate::p1::stdio::Streams;
 use crate::places::Places;
-use crate::save::{self, Save};
+use crate::run::{Outcome, Run};
+use crate::save;
 use crate::source::Program;
 use crate::state::RunState;
 use crate::stats::Stats;
 use crate::trace::Trace;
 use crate::uses::Uses;
-use std::path::PathBuf;
 use std::time::Instant;
 use wasmtime::{
     Config, Engine, Extern, Func, FuncType, Instance, Module, OptLevel, Store, Trap, TypedFunc, Val, ValType,
@@ -38,42 +38,6 @@ use weir_types::limits::Limits;
 pub(crate) const NO_ENGINE: &str = "this machine cannot run the engine";
 /// Bytes of stack beyond the program's own that the host needs for its calls.
 const HOST_STACK_BYTES: u64 = 2 << 20;
-
-/// One run of a program.
-pub struct Run<'a> {
-    /// What is handed to the program.
-    pub grants: &'a Grants,
-    /// What it may use.
-    pub limits: &'a Limits,
-    /// What is copied out when it ends well.
-    pub saves: &'a [Save],
-    /// Record every WASI call; the program must have been linked for that.
-    pub trace: bool,
-    /// Throw away what the program writes to stdout and stderr.
-    pub discard_output: bool,
-    /// What the program carries inside it, if it is a pack that was linked anew for this run.
-    pub carried: Option<&'a Carried>,
-}
-
-/// What a pack brings into a run besides its code.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Carried {
-    /// The names of the directories that it opens for the program.
-    pub preopens: Vec<String>,
-    /// The blobs that it names, by number: where they are on disk. They have been verified.
-    pub references: Vec<PathBuf>,
-}
-
-/// How a run ended.
-#[derive(Debug)]
-pub struct Outcome {
-    /// The program's own exit code.
-    pub exit_code: u32,
-    /// What the run cost.
-    pub stats: Stats,
-    /// The calls that the program made, if they were recorded.
-    pub trace: Option<Trace>,
-}
 
 /// A compiled core program.
 pub struct CoreProgram {
@@ -323,7 +287,7 @@ impl CoreProgram {
         for import in self.module.imports() {
             let function: Option<Func> = match import.module() {
                 "wasi_snapshot_preview1" => p1::wasi_function(store, import.name()),
-                "weir" if import.name() == "trace" => Some(crate::trace::function(store)),
+                "weir" if import.name() == "trace" => Some(p1::tracing::function(store)),
                 "weir" => p1::weir_function(store, import.name()),
                 "weir_hostdir" => host_dirs.as_ref().and_then(|functions| functions.get(store, import.name())),
                 _ => None,

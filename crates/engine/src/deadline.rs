@@ -3,7 +3,7 @@
 //! that either.
 
 use crate::error::{Error, Kind, Stop};
-use crate::p1::memory::{Failure, Outcome};
+use crate::sys::{self, Failure, Outcome};
 use rustix::fd::BorrowedFd;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
@@ -43,7 +43,7 @@ impl Deadline {
     fn wait_for(&self, fd: BorrowedFd<'_>, write: bool) -> Outcome {
         while let Some(left) = self.left() {
             let mut ready = [false];
-            crate::p1::stdio::wait(&[(fd, write)], &mut ready, Some(left))?;
+            sys::wait(&[(fd, write)], &mut ready, Some(left))?;
             if ready[0] {
                 return Ok(());
             }

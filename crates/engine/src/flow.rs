@@ -7,8 +7,7 @@
 use crate::deadline::Deadline;
 use crate::error::{Error, Kind};
 use crate::opening::open;
-use crate::p1::memory::Failure as Failed;
-use crate::p1::stdio::PIPE_BYTES;
+use crate::sys::{Failure as Failed, PIPE_BYTES};
 use bytes::Bytes;
 use rustix::fs::OFlags;
 use std::fs::File;

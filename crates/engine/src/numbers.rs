@@ -1,9 +1,10 @@
 //! Functions of core modules: they take and give numbers, and each call has an instance of its own. A library is set up
 //! by its `_initialize` first. Names are those of the module, which may be anything; numbers are decimal, or `0x...`.
 
-use crate::core::{CoreProgram, Live, Run};
+use crate::core::{CoreProgram, Live};
 use crate::error::{Error, Kind};
 use crate::exports::{is_ours, list, or_those, signature};
+use crate::run::Run;
 use wasmtime::component::Val;
 use wasmtime::{Val as CoreVal, ValType};
 

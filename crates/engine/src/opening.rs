@@ -2,8 +2,7 @@
 //! opens its other end, which may be never.
 
 use crate::deadline::Deadline;
-use crate::p1::memory::Outcome;
-use crate::p1::stdio::errno;
+use crate::sys::{Outcome, errno};
 use rustix::fd::OwnedFd;
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;

@@ -6,9 +6,9 @@
 //! order. File grants (and `--save` targets) that lie in none of them add a preopened `/` at the end.
 
 use crate::blobs::{MADE_BY_THE_KERNEL, Source as BlobSource, directory_times, is_made_by_the_kernel};
-use crate::core::{Carried, Run};
 use crate::error::{Error, Kind};
 use crate::host_dirs::{self, HostDir};
+use crate::run::{Carried, Run};
 use crate::save::Save;
 use std::collections::BTreeSet;
 use std::fs;

@@ -4,10 +4,8 @@
 //! is recorded where its file tree is served. What is kept is bounded.
 
 use crate::p1::memory::Guest;
-use crate::state::RunState;
 use crate::uses::Uses;
 use std::collections::BTreeMap;
-use wasmtime::{Caller, Func, Store};
 
 /// Different (function, path) pairs kept. Default 100,000; further ones are counted as dropped.
 const TOUCHES_MAX: usize = 100_000;
@@ -64,10 +62,11 @@ pub struct Touched {
 }
 
 /// Parameters that a traced call has at most.
-const SLOTS: usize = 9;
+pub(crate) const SLOTS: usize = 9;
 
 impl Trace {
-    fn record(&mut self, guest: Option<&Guest>, id: u32, arguments: &[i64; SLOTS], errno: i32) {
+    /// Records a call of WASI 0.1 by its number and raw arguments.
+    pub(crate) fn record(&mut self, guest: Option<&Guest>, id: u32, arguments: &[i64; SLOTS], errno: i32) {
         self.count(Function::P1(id), errno as u16);
         let Some(guest) = guest else { return };
         self.uses.record(guest, id, arguments, errno);
@@ -115,35 +114,4 @@ fn path_slots(function: u32) -> &'static [(Option<usize>, usize)] {
         35 => &[(Some(2), 3)],           // path_symlink: the new path
         _ => &[],
     }
-}
-
-/// The import `weir.trace`.
-#[allow(clippy::too_many_arguments, reason = "the signature is fixed: a function id, nine slots, a result")]
-pub(crate) fn function(store: &mut Store<RunState>) -> Func {
-    Func::wrap(
-        store,
-        |mut call: Caller<'_, RunState>,
-         function: u32,
-         a0: i64,
-         a1: i64,
-         a2: i64,
-         a3: i64,
-         a4: i64,
-         a5: i64,
-         a6: i64,
-         a7: i64,
-         a8: i64,
-         errno: i32| {
-            let arguments = [a0, a1, a2, a3, a4, a5, a6, a7, a8];
-            let Some(mut trace) = call.data_mut().trace.take() else { return };
-            match call.data().memory {
-                Some(memory) => {
-                    let (bytes, _) = memory.data_and_store_mut(&mut call);
-                    trace.record(Some(&Guest(bytes)), function, &arguments, errno);
-                }
-                None => trace.record(None, function, &arguments, errno),
-            }
-            call.data_mut().trace = Some(trace);
-        },
-    )
 }

@@ -2,7 +2,7 @@
 //! function does and not about its pointers. Arguments go to fixed places in the program's memory, each
 //! far from the next, so that a call that writes too much is seen by a test that looks.
 
-use crate::{Dirent, Wasi};
+use crate::wasi::{Dirent, Wasi};
 use weir_vfs::Errno;
 
 /// Where the first path of a call is put.

@@ -1,7 +1,7 @@
 //! WASI 0.1 on the file system compiled for the host: the same functions, with pointers into a plain
 //! byte array. Only what concerns files is here; streams and clocks are the engine's.
 
-use crate::Wasi;
+use crate::wasi::Wasi;
 use weir_vfs::image::Image;
 use weir_vfs::p1::{Process, filestat_bytes};
 use weir_vfs::{BlobId, Errno, Platform};

@@ -1,7 +1,7 @@
 //! WASI 0.1 as a linked program meets it: a module that imports every function and exports each as it
 //! is, linked with the shim and run by the engine.
 
-use crate::Wasi;
+use crate::wasi::Wasi;
 use std::fmt::Write;
 use std::sync::{Arc, Mutex, PoisonError};
 use weir_engine::{CoreProgram, Live, Program, Run};

@@ -9,7 +9,6 @@
 use super::state::State;
 use http::header::HOST;
 use http::uri::PathAndQuery;
-use std::collections::HashMap;
 use std::pin::Pin;
 use tokio::sync::oneshot;
 use wasmtime::StoreContextMut;
@@ -25,10 +24,6 @@ const TYPES: &str = "wasi:http/types@0.3.0";
 const SET: &str = "[method]request.set-path-with-query";
 const GET: &str = "[method]request.get-path-with-query";
 const ROOT: &str = "/";
-
-/// What programs wrote as relative paths, by request, with the path that is sent. A number may be another
-/// request's by now: then the path beside it is another one, or was taken away when it was set.
-pub(crate) type RelativePaths = HashMap<u32, (String, PathAndQuery)>;
 
 type Asked = (Resource<Request>, Option<String>);
 

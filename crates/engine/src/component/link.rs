@@ -13,8 +13,9 @@ use crate::imports::{is_served, not_granted_to_component};
 use std::collections::BTreeSet;
 use wasmtime::Engine;
 use wasmtime::component::types::ComponentItem;
-use wasmtime::component::{Component, HasData, Linker, ResourceTable};
+use wasmtime::component::{Accessor, Component, HasData, Linker, ResourceTable};
 use wasmtime_wasi::cli::{WasiCli, WasiCliView as _};
+use wasmtime_wasi::p3::bindings::sockets::{ip_name_lookup, types};
 use wasmtime_wasi::sockets::{WasiSockets, WasiSocketsView as _};
 use wasmtime_wasi_io::bindings::wasi::io;
 use weir_types::grants::UnknownImports;
@@ -149,6 +150,20 @@ fn add_p3(l: &mut Linker<State>, wanted: &BTreeSet<String>) -> wasmtime::Result<
         "wasi:sockets/ip-name-lookup" => sockets::ip_name_lookup by WeirLookup, State::lookup;
     }
     Ok(())
+}
+
+/// Here, because it names what the store holds.
+impl ip_name_lookup::HostWithStore<State> for WeirLookup {
+    async fn resolve_addresses(
+        store: &Accessor<State, Self>,
+        name: String,
+    ) -> wasmtime::Result<Result<Vec<types::IpAddress>, ip_name_lookup::ErrorCode>> {
+        if !store.with(|mut access| access.get().reach.allows_lookup(&name)) {
+            return Ok(Err(ip_name_lookup::ErrorCode::AccessDenied));
+        }
+        let sockets = store.with_getter::<WasiSockets>(State::wasi_sockets);
+        <WasiSockets as ip_name_lookup::HostWithStore<State>>::resolve_addresses(&sockets, name).await
+    }
 }
 
 /// Why `component` does not link, in words: which of its imports nobody grants.

@@ -16,12 +16,13 @@ mod stdio;
 mod tree;
 
 use crate::cache::Cache;
-use crate::core::{Metering, NO_ENGINE, Outcome, Run, cache_key, explain_error, explain_setup};
+use crate::core::{Metering, NO_ENGINE, cache_key, explain_error, explain_setup};
 use crate::deadline::Deadline;
 use crate::error::{Error, Kind, Stop};
 use crate::imports::{check_component, component_entry, refuse_threads};
 use crate::invalid::invalid;
 use crate::places::Places;
+use crate::run::{Outcome, Run};
 use crate::save;
 use crate::source::Program;
 use crate::stats::Stats;

@@ -5,16 +5,14 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
-use wasmtime::component::{Accessor, HasData, Resource};
+use wasmtime::component::{HasData, Resource};
 use wasmtime_wasi::WasiCtxBuilder;
 use wasmtime_wasi::p2::bindings::sockets::{ip_name_lookup as p2, network};
 use wasmtime_wasi::p2::{DynPollable, SocketError};
-use wasmtime_wasi::p3::bindings::sockets::{ip_name_lookup as p3, types as p3_types};
-use wasmtime_wasi::sockets::{SocketAddrUse, WasiSockets, WasiSocketsCtxView};
+use wasmtime_wasi::p3::bindings::sockets::ip_name_lookup as p3;
+use wasmtime_wasi::sockets::{SocketAddrUse, WasiSocketsCtxView};
 use wasmtime_wasi_http::{Error as HttpError, RequestOptions, WasiBody, WasiHttpHooks, default_hooks};
 use weir_types::grants::Net;
-
-use super::state::State;
 
 /// What was granted, and what the names of peers resolved to so far.
 pub(crate) struct Reach {
@@ -80,7 +78,7 @@ impl Reach {
     }
 
     /// Whether the program may ask for the addresses of `name`.
-    fn allows_lookup(&self, name: &str) -> bool {
+    pub fn allows_lookup(&self, name: &str) -> bool {
         match &self.net {
             Net::None => false,
             Net::Host => true,
@@ -189,19 +187,6 @@ impl p2::HostResolveAddressStream for LookupView<'_> {
 }
 
 impl p3::Host for LookupView<'_> {}
-
-impl p3::HostWithStore<State> for WeirLookup {
-    async fn resolve_addresses(
-        store: &Accessor<State, Self>,
-        name: String,
-    ) -> wasmtime::Result<Result<Vec<p3_types::IpAddress>, p3::ErrorCode>> {
-        if !store.with(|mut access| access.get().reach.allows_lookup(&name)) {
-            return Ok(Err(p3::ErrorCode::AccessDenied));
-        }
-        let sockets = store.with_getter::<WasiSockets>(State::wasi_sockets);
-        <WasiSockets as p3::HostWithStore<State>>::resolve_addresses(&sockets, name).await
-    }
-}
 
 #[cfg(test)]
 mod tests {

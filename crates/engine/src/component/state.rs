@@ -2,16 +2,17 @@
 
 use super::clocks::{ClocksView, SharedClock};
 use super::files::{Files, FilesView};
-use super::http::RelativePaths;
 use super::net::{Hooks, LookupView, Reach};
 use super::random::Generators;
 use super::stdio::Ends;
-use crate::core::Run;
 use crate::deadline::Deadline;
 use crate::error::{Error, Kind};
 use crate::host_dirs;
 use crate::limiter::Limiter;
 use crate::places::Places;
+use crate::run::Run;
+use http::uri::PathAndQuery;
+use std::collections::HashMap;
 use std::sync::Arc;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::filesystem::{WasiFilesystemCtxView, WasiFilesystemView as _};
@@ -19,6 +20,10 @@ use wasmtime_wasi::sockets::{WasiSocketsCtxView, WasiSocketsView as _};
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 use weir_vfs::image::Preopen;
+
+/// What programs wrote as relative paths, by request, with the path that is sent. A number may be another
+/// request's by now: then the path beside it is another one, or was taken away when it was set.
+pub(crate) type RelativePaths = HashMap<u32, (String, PathAndQuery)>;
 
 /// The data of a store that runs a component.
 pub(crate) struct State {

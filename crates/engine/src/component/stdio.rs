@@ -8,9 +8,8 @@
 use crate::deadline::Deadline;
 use crate::error::Stop;
 use crate::opening::open;
-use crate::p1::memory::Failure;
-use crate::p1::stdio::{PIPE_BYTES, errno};
 use crate::places::FIRST_STREAM;
+use crate::sys::{Failure, PIPE_BYTES, errno};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::OFlags;

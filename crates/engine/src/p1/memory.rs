@@ -1,26 +1,8 @@
 //! The program's memory as a host call sees it: bounds are checked once per access, and a pointer
 //! outside is a trap, as the WASI 0.1 documents ask.
 
+use crate::sys::{Failure, Outcome};
 use wasmtime::Error;
-
-/// Why a host call did not succeed.
-pub(crate) enum Failure {
-    /// The program gets this errno.
-    Errno(Errno),
-    /// The run ends.
-    Stop(Error),
-}
-
-impl From<Errno> for Failure {
-    fn from(errno: Errno) -> Self {
-        Failure::Errno(errno)
-    }
-}
-
-pub(crate) use weir_vfs::Errno;
-
-/// Result of a host call.
-pub(crate) type Outcome<T = ()> = Result<T, Failure>;
 
 /// The program's memory during one host call.
 pub(crate) struct Guest<'a>(pub &'a mut [u8]);

@@ -6,10 +6,12 @@
 pub(crate) mod memory;
 mod poll;
 pub(crate) mod stdio;
+pub(crate) mod tracing;
 
 use crate::error::Stop;
 use crate::state::RunState;
-use memory::{Errno, Failure, Guest, Outcome};
+use crate::sys::{Errno, Failure, Outcome};
+use memory::Guest;
 use wasmtime::{Caller, Error, Extern, Func, Memory, Store};
 
 type Call<'a> = Caller<'a, RunState>;

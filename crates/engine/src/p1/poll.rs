@@ -1,8 +1,8 @@
 //! `poll_oneoff`: sleeping, and waiting for the stream ends.
 
-use super::memory::{Errno, Failure, Guest, Outcome};
-use super::stdio::wait;
+use super::memory::Guest;
 use crate::state::RunState;
+use crate::sys::{Errno, Failure, Outcome, errno, wait};
 use rustix::fd::BorrowedFd;
 use std::time::Duration;
 
@@ -124,7 +124,7 @@ fn wait_for_streams(
         match state.streams.poll_fd(*index, *write) {
             Ok(fd) => match rustix::io::fcntl_dupfd_cloexec(fd, 0) {
                 Ok(fd) => polled.push((*at, fd, *write)),
-                Err(error) => return Err(super::stdio::errno(error).into()),
+                Err(error) => return Err(errno(error).into()),
             },
             // What cannot be opened in this direction is reported by the read or write itself.
             Err(_) => ready_now.push(*at),

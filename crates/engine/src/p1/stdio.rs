@@ -2,11 +2,11 @@
 //! descriptors. One system call per call of the program; no buffering of our own, so nothing is
 //! lost when a run is cut short. Output is counted against its limit here.
 
-use super::memory::{Errno, Failure, Guest, Outcome};
+use super::memory::Guest;
 use crate::deadline::Deadline;
 use crate::error::Stop;
 use crate::opening::open;
-use rustix::event::{PollFd, PollFlags, poll};
+use crate::sys::{Errno, Failure, Outcome, PIPE_BYTES, errno};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::{self, IoSlice, IoSliceMut};
 use std::path::PathBuf;
@@ -193,9 +193,6 @@ impl Streams {
     }
 }
 
-/// Bytes that a pipe which reports room takes without waiting (Linux' PIPE_BUF).
-pub(crate) const PIPE_BYTES: usize = 4096;
-
 fn is_file(fd: BorrowedFd<'_>) -> bool {
     use rustix::fs::FileType;
     rustix::fs::fstat(fd).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile)
@@ -247,54 +244,4 @@ fn disjoint<'a>(guest: &'a mut Guest<'_>, spans: &[(u32, u32)]) -> Outcome<Vec<I
     let whole = slices.iter().zip(spans).take_while(|(slice, span)| slice.is_some() || span.1 == 0).count();
     slices.truncate(whole);
     Ok(slices.into_iter().flatten().collect())
-}
-
-/// The WASI errno of a host errno.
-pub(crate) fn errno(error: io::Errno) -> Errno {
-    match error {
-        io::Errno::ACCESS => Errno::Acces,
-        io::Errno::AGAIN => Errno::Again,
-        io::Errno::BADF => Errno::Badf,
-        io::Errno::EXIST => Errno::Exist,
-        io::Errno::FBIG => Errno::Fbig,
-        io::Errno::INVAL => Errno::Inval,
-        io::Errno::ISDIR => Errno::Isdir,
-        io::Errno::LOOP => Errno::Loop,
-        io::Errno::MFILE => Errno::Mfile,
-        io::Errno::NAMETOOLONG => Errno::Nametoolong,
-        io::Errno::NFILE => Errno::Nfile,
-        io::Errno::NODEV => Errno::Nodev,
-        io::Errno::NOENT => Errno::Noent,
-        io::Errno::NOMEM => Errno::Nomem,
-        io::Errno::NOSPC => Errno::Nospc,
-        io::Errno::NOTDIR => Errno::Notdir,
-        io::Errno::NXIO => Errno::Nxio,
-        io::Errno::PERM => Errno::Perm,
-        io::Errno::PIPE => Errno::Pipe,
-        io::Errno::ROFS => Errno::Rofs,
-        io::Errno::SPIPE => Errno::Spipe,
-        _ => Errno::Io,
-    }
-}
-
-/// Waits until one of `fds` is ready or `timeout` has passed; marks in `ready` which are.
-pub(crate) fn wait(
-    fds: &[(BorrowedFd<'_>, bool)],
-    ready: &mut [bool],
-    timeout: Option<std::time::Duration>,
-) -> Outcome {
-    let mut polled: Vec<PollFd> =
-        fds.iter().map(|(fd, write)| PollFd::new(fd, if *write { PollFlags::OUT } else { PollFlags::IN })).collect();
-    let timeout = timeout.map(|timeout| rustix::event::Timespec {
-        tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
-        tv_nsec: i64::from(timeout.subsec_nanos()),
-    });
-    match poll(&mut polled, timeout.as_ref()) {
-        Ok(_) | Err(io::Errno::INTR) => {}
-        Err(error) => return Err(errno(error).into()),
-    }
-    for (polled, ready) in polled.iter().zip(ready) {
-        *ready = !polled.revents().is_empty();
-    }
-    Ok(())
 }
