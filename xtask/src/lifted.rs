@@ -238,7 +238,7 @@ fn callers_of(root: &Path) -> Result<Vec<Caller>> {
 /// The example of `weir-engine`, built.
 fn example(root: &Path) -> Result<PathBuf> {
     // The packages that the tests are built with together, so that wasmtime is not compiled once more.
-    let packages = ["--package=weir", "--package=weir-engine", "--package=weir-testkit"];
+    let packages = ["--package=weir", "--package=weir-cli", "--package=weir-engine", "--package=weir-testkit"];
     let words = ["build", "--quiet", "--locked", "--example=call", "--message-format=json"];
     let messages = process::text(process::cargo(root).args(words).args(packages))?;
     let built = messages.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());

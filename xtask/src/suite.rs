@@ -95,8 +95,8 @@ fn manifests_outside(root: &Path) -> Result<Vec<PathBuf>> {
 /// The crates in two halves: those that stand on the engine, and the rest. The linker's tests turn on features of
 /// crates that wasmtime has, too; built together with them it would be compiled a second time.
 const HALVES: [&[&str]; 2] = [
-    &["--package=weir", "--package=weir-engine", "--package=weir-testkit"],
-    &["--workspace", "--exclude=weir", "--exclude=weir-engine", "--exclude=weir-testkit"],
+    &["--package=weir", "--package=weir-cli", "--package=weir-engine", "--package=weir-testkit"],
+    &["--workspace", "--exclude=weir", "--exclude=weir-cli", "--exclude=weir-engine", "--exclude=weir-testkit"],
 ];
 
 fn clippy(root: &Path) -> Result<Tally> {

@@ -1,7 +1,7 @@
 //! `weir call`: a function of a component or of a core module, called from the command line.
 
 use crate::exit::{self, Failure};
-use crate::launch::{Loaded, load, open};
+use crate::launch::{open, prepare};
 use crate::notice::while_compiling;
 use crate::options::{LimitOptions, unknown_imports};
 use crate::run::exit_code;
@@ -15,12 +15,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-use weir_engine::{
-    Cache, Called, Format, LiftedFunction, ModuleFunction, Program, Run, Sink, Val, open_within_time, wave,
-    within_time, written_within_time,
-};
-use weir_types::grants::{Grants, UnknownImports};
-use weir_types::limits::{Limits, VALUE_BYTES_MAX};
+use weir::{Format, Grants, Limits, Program, UnknownImports};
+use weir_engine::{Called, LiftedFunction, Sink, Val, open_within_time, wave, within_time, written_within_time};
+use weir_types::limits::VALUE_BYTES_MAX;
 use weir_types::units::parse_size;
 
 /// Calls a function that a component or a core module exports.
@@ -72,12 +69,11 @@ pub struct Options {
 /// The call does not fit the function, or the function traps or meets a limit.
 pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     options.output.as_deref().filter(|path| !is_folder(path)).map_or(Ok(()), target::judge)?;
-    let cache = Cache::of_user();
-    let program = open(&options.program, cache.as_ref())?;
+    let program = open(&options.program)?;
     let mut limits = options.limits.collect();
     limits.result_bytes_max = options.result_max.unwrap_or(limits.result_bytes_max);
     if program.format() == Format::Module {
-        return call_module(options, &program, &limits, cache.as_ref());
+        return call_module(options, &program, &limits);
     }
     if options.unknown_imports == UnknownImports::Trap {
         return Err(Failure::grant(
@@ -86,8 +82,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     }
     let call = options.call.trim();
     let name = wave::function_name(call);
-    let load = || LiftedFunction::load(&program, Some(name), &limits, cache.as_ref());
-    let function = while_compiling(program.path(), load)?;
+    let function = while_compiling(program.path(), || program.function(Some(name), &limits))?;
     let mut times = Vec::new();
     let mut result = None;
     let mut outputs = Outputs::new(options, &function, &limits)?;
@@ -119,26 +114,15 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
 }
 
 /// Calls a function of a core module.
-fn call_module(
-    options: &Options,
-    program: &Program,
-    limits: &Limits,
-    cache: Option<&Cache>,
-) -> Result<ExitCode, Failure> {
-    let args = vec![options.program.display().to_string()];
-    let grants = Grants { args, unknown_imports: options.unknown_imports, ..Grants::default() };
-    let run = Run { grants: &grants, limits, saves: &[], trace: false, discard_output: false, carried: None };
-    let Loaded::Core(core, carried) = load(program, &run, cache)? else {
-        return Err(Failure::program("a core module was loaded as a component"));
-    };
-    let function = ModuleFunction::of(&core, &options.call)?;
-    let name = function.name();
-    let args = function.arguments(&options.call).map_err(|error| Failure::grant(format!("{name}: {error}")))?;
-    let run = Run { carried: carried.as_ref(), ..run };
+fn call_module(options: &Options, program: &Program, limits: &Limits) -> Result<ExitCode, Failure> {
+    let grants = Grants::new().args([options.program.display().to_string()]).process_streams();
+    let prepared = prepare(program, grants.unknown_imports(options.unknown_imports), limits)?;
+    let function = prepared.number_function(&options.call)?;
+    let (name, args) = (function.name(), function.arguments(&options.call)?);
     let (mut times, mut result) = (Vec::new(), None);
     for _ in 0..options.repeat {
         let started = Instant::now();
-        result = match function.call(&run, &args)? {
+        result = match function.call(&args)? {
             Called::Returned(result) => result,
             Called::Exited(code) => {
                 note!("weir: {name} ended the program with exit code {code}");

@@ -1,13 +1,13 @@
 //! `weir compile`.
 
 use crate::exit::{self, Failure};
-use crate::launch::{load, open};
+use crate::launch::prepare;
 use crate::options::{GrantOptions, LimitOptions};
 use crate::registry::{RegistryOptions, program_file};
 use clap::Args;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use weir_engine::{Cache, Format, LiftedFunction, Run};
+use weir::{Format, Weir};
 
 /// Compiles a program ahead of its first run, into the cache.
 ///
@@ -43,37 +43,31 @@ pub struct Options {
 /// # Errors
 /// There is no cache, it does not keep the code, or the program cannot be linked or compiled.
 pub fn run(options: &Options) -> Result<ExitCode, Failure> {
-    let cache = Cache::of_user().ok_or_else(|| {
-        Failure::grant(
-            "there is no cache to compile into: WEIR_CACHE_DIR is off, or its folder is not yours alone to write to",
-        )
-    })?;
-    let (grants, saves) = options.grants.collect(Vec::new())?;
+    let weir = Weir::new();
+    let Some(folder) = weir.cache_folder() else {
+        let what =
+            "there is no cache to compile into: WEIR_CACHE_DIR is off, or its folder is not yours alone to write to";
+        return Err(Failure::grant(what));
+    };
     let limits = options.limits.collect();
     let file = program_file(&options.program, &options.registry)?;
-    let program = open(&file, Some(&cache))?;
-    let run = Run {
-        grants: &grants,
-        limits: &limits,
-        saves: &saves,
-        trace: options.stats,
-        discard_output: false,
-        carried: None,
-    };
-    // Functions of a core module are part of its code as it is.
-    let functions = options.functions && program.format() == Format::Component;
-    let compile = || match functions {
-        true => LiftedFunction::compile(&program, &limits, &cache).map_err(Failure::from),
-        false => {
-            let loaded = load(&program, &run, Some(&cache)).map(|loaded| !loaded.stats().cache_hit);
-            let advice = "the functions of a component are compiled with --functions";
-            if program.format() == Format::Component { loaded.map_err(|failure| failure.with(advice)) } else { loaded }
+    // Opened anew each time: a program remembers what it was compiled to.
+    let compile = || {
+        let program = weir.open(&file)?;
+        // Functions of a core module are part of its code as it is.
+        if options.functions && program.format() == Format::Component {
+            return Ok(program.compile_functions(&limits)?);
         }
+        let grants = options.grants.collect(Vec::new())?;
+        let grants = if options.stats { grants.trace() } else { grants };
+        let fresh = prepare(&program, grants, &limits).map(|ready| !ready.stats().cache_hit);
+        let advice = "the functions of a component are compiled with --functions";
+        if program.format() == Format::Component { fresh.map_err(|failure| failure.with(advice)) } else { fresh }
     };
     let fresh = compile()?;
     // A run goes on without what a full disk did not keep; here nothing else was asked for.
     if fresh && compile()? {
-        let folder = cache.folder().display();
+        let folder = folder.display();
         return Err(Failure::save(format!("the compiled code cannot be kept in {folder}: is there room on the disk?")));
     }
     say!("{}: {}", file.display(), if fresh { "compiled" } else { "was compiled before" });

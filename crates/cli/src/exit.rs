@@ -5,7 +5,7 @@
 
 use std::fmt::Display;
 use std::process::ExitCode;
-use weir_engine::{Error, Kind};
+use weir::{Error, Hint, Kind, Limit};
 use weir_types::Shown;
 
 /// The command line is wrong.
@@ -128,15 +128,54 @@ impl From<Error> for Failure {
             Kind::Limit => LIMIT,
             Kind::Save => SAVE,
             Kind::BrokenPipe => BROKEN_PIPE,
-            Kind::Internal => INTERNAL,
+            Kind::Registry => REGISTRY,
+            _ => INTERNAL,
         };
         let mut message = error.to_string();
+        // Which option lifts a limit is this program's own knowledge; the sentence about it may be one of several.
+        if let Some(limit) = error.limit() {
+            let sentence = limit.to_string();
+            message = message.replacen(&sentence, &format!("{sentence}{}", advice(limit)), 1);
+        }
+        message.push_str(error.hint().map_or("", help));
         let mut source = std::error::Error::source(&error);
         while let Some(cause) = source {
             message.push_str(&format!("\n  because: {}", Shown(&cause.to_string())));
             source = cause.source();
         }
         Self { code, message }
+    }
+}
+
+impl From<weir_engine::Error> for Failure {
+    fn from(error: weir_engine::Error) -> Self {
+        Error::from(error).into()
+    }
+}
+
+/// The option that lifts a limit.
+fn advice(limit: &Limit) -> &'static str {
+    match limit {
+        Limit::Memory { .. } => ": raise --memory-max to allow it",
+        Limit::Time(_) => ": raise --time-max to allow it",
+        Limit::Fuel => ": raise --fuel-max to allow more",
+        Limit::Output => ": raise --output-max to allow it",
+        Limit::Result { .. } => ": raise --result-max to allow more, or give it as a string or a stream",
+        Limit::Inodes { .. } => ": raise --inodes-max",
+        _ => "",
+    }
+}
+
+/// The option or subcommand that may help.
+fn help(hint: Hint) -> &'static str {
+    match hint {
+        Hint::GrantAsHostDirectory => ", or grant it with --host-dir",
+        Hint::GrantAsStream => ": hand it over with --stream",
+        Hint::TrapUnknownImports => "; with `--unknown-imports trap` it starts, and traps only if it calls one",
+        Hint::CallFunctions => "; `weir call` calls them",
+        Hint::CallTypedFunctions => ": `weir call` calls functions, `weir wit` shows them",
+        Hint::Lift => "; `weir lift` makes a component of it that has WASI inside",
+        _ => "",
     }
 }
 

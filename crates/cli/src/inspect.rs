@@ -9,10 +9,9 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use weir_engine::{Cache, Program, Run, Trace};
-use weir_link::{Inspection, inspect};
+use weir::{Inspection, Program};
+use weir_engine::Trace;
 use weir_types::Shown;
-use weir_types::grants::Tier;
 
 /// Reports what a program can reach, and what one run of it touched.
 ///
@@ -54,48 +53,15 @@ pub struct Options {
 /// # Errors
 /// The program cannot be read, or the observed run failed.
 pub fn run(options: &Options) -> Result<ExitCode, Failure> {
-    let cache = Cache::of_user();
-    let program = open(&options.program, cache.as_ref())?;
-    let inspection = inspected(&program)?;
-    let observed = if options.observe || !options.args.is_empty() {
-        Some(observe(options, &program, cache.as_ref())?)
-    } else {
-        None
-    };
+    let program = open(&options.program)?;
+    let inspection = program.inspect()?;
+    let observed = if options.observe || !options.args.is_empty() { Some(observe(options, &program)?) } else { None };
     let report = wire::Report::new(&program, &inspection, observed.as_ref());
     match options.json {
         true => crate::out::json(&report).map_err(Failure::program)?,
         false => crate::out::report(format_args!("{}", text(&report))),
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// Refuses a program that needs more than `tier`.
-///
-/// # Errors
-/// It does, and by which calls.
-pub fn check_tier(program: &Program, tier: Option<Tier>) -> Result<(), Failure> {
-    if tier != Some(Tier::Pure) {
-        return Ok(());
-    }
-    let verdict = inspected(program)?.verdict;
-    if verdict.tier > Tier::Pure {
-        let calls = verdict.forced_by.join(", ");
-        return Err(Failure::grant(format!(
-            "{} needs tier {}, but --tier pure was asked for: it can call {calls}",
-            program.path().display(),
-            verdict.tier.name()
-        )));
-    }
-    Ok(())
-}
-
-/// What the bytes of a program say.
-///
-/// # Errors
-/// It is no valid WebAssembly.
-pub fn inspected(program: &Program) -> Result<Inspection, Failure> {
-    inspect(program.bytes()?).map_err(|error| Failure::program(format!("{}: {error}", program.path().display())))
 }
 
 /// What one run did.
@@ -105,16 +71,11 @@ struct Observed {
     args: Vec<String>,
 }
 
-fn observe(options: &Options, program: &Program, cache: Option<&Cache>) -> Result<Observed, Failure> {
+fn observe(options: &Options, program: &Program) -> Result<Observed, Failure> {
     let name = options.argv0.clone().unwrap_or_else(|| file_name(&options.program));
     let args = std::iter::once(name).chain(options.args.iter().cloned()).collect();
-    let (grants, saves) = options.grants.collect(args)?;
-    let limits = options.limits.collect();
-    let run = Run { grants: &grants, limits: &limits, saves: &saves, trace: true, discard_output: true, carried: None };
-    let outcome = launch(program, &run, cache)?;
-    for warning in &outcome.stats.warnings {
-        note!("weir: warning: {}", Shown(warning));
-    }
+    let grants = options.grants.collect(args)?.trace().silent();
+    let outcome = launch(program, grants, &options.limits.collect())?;
     Ok(Observed { exit_code: outcome.exit_code, trace: outcome.trace, args: options.args.clone() })
 }
 

@@ -6,7 +6,6 @@ use crate::target;
 use clap::Args;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use weir_engine::Cache;
 use weir_link::lift::{Binding, LiftReport, draft, lift};
 use weir_types::Shown;
 
@@ -59,7 +58,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
             .map_err(|error| Failure::program(format!("{path}: {error}")))?;
     }
     let folder = options.binding.parent().unwrap_or(Path::new(""));
-    let program = open(&folder.join(&binding.program), Cache::of_user().as_ref())?;
+    let program = open(&folder.join(&binding.program))?;
     let lifted = lift(program.bytes()?, &binding).map_err(|error| Failure::program(format!("{path}: {error}")))?;
     target::write(&options.output, &lifted.bytes)?;
     print_report(options, &lifted.report);

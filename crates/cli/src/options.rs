@@ -3,9 +3,8 @@
 
 use crate::exit::Failure;
 use clap::Args;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
-use weir_engine::Save;
 use weir_types::grants::{Clock, Grants, Net, Place, Random, Source, Tier, UnknownImports};
 use weir_types::limits::Limits;
 use weir_types::units::{parse_duration, parse_size};
@@ -118,11 +117,11 @@ pub struct LimitOptions {
 }
 
 impl GrantOptions {
-    /// The grants for a program with these arguments, and what to save.
+    /// The grants for a program with these arguments.
     ///
     /// # Errors
     /// A grant needs more than the tier allows.
-    pub fn collect(&self, args: Vec<String>) -> Result<(Grants, Vec<Save>), Failure> {
+    pub fn collect(&self, args: Vec<String>) -> Result<weir::Grants, Failure> {
         let place = |guest: &String, source| Place { guest: guest.clone(), source };
         let mut places = Vec::new();
         places.extend(self.mount.iter().map(|(guest, host)| place(guest, Source::Mount(host.clone()))));
@@ -142,8 +141,7 @@ impl GrantOptions {
             unknown_imports: self.unknown_imports,
         };
         self.check_tier(&grants)?;
-        let saves = self.save.iter().map(|(guest, host)| Save { guest: guest.clone(), host: PathBuf::from(host) });
-        Ok((grants, saves.collect()))
+        Ok(self.save.iter().fold(grants.into(), |grants: weir::Grants, (guest, host)| grants.save(guest, host)))
     }
 
     fn check_tier(&self, grants: &Grants) -> Result<(), Failure> {

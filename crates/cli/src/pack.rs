@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use weir_engine::{Cache, Format, Program};
+use weir::{Format, Program};
 use weir_link::pack::{Codec, Contents, EntryPoint, PackErrorKind, PackOptions, PackReport, Packed};
 use weir_store::tree::{HostTree, ScanOptions};
 use weir_store::{BlobRef, Store};
@@ -92,7 +92,7 @@ const EPOCH_SECONDS: u64 = 315_532_800;
 /// The program or a file cannot be packed, or the pack cannot be written.
 pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     target::judge(&options.output)?;
-    let program = open(&options.program, Cache::of_user().as_ref())?;
+    let program = open(&options.program)?;
     if options.component && program.format() != Format::Component {
         return Err(Failure::program(format!("{} is a module, not a component", program.path().display())));
     }

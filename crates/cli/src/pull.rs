@@ -61,7 +61,7 @@ fn write_out(store: &Store, program: &Path, output: &Path) -> Result<(), Failure
     let bytes = fs::read(program)
         .map_err(|error| Failure::registry(format!("cannot read {} from the store: {error}", program.display())))?;
     target::write(output, &bytes)?;
-    let blobs = references(&open(output, None)?)?;
+    let blobs = references(&open(output)?)?;
     if blobs.is_empty() {
         return Ok(());
     }

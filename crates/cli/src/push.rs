@@ -8,7 +8,7 @@ use clap::Args;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use weir_engine::{Cache, Format, Program};
+use weir::{Format, Program};
 use weir_store::{Component, Reference, Store, push};
 
 /// Puts a program or a pack into a registry, in the form that other tools read, too.
@@ -37,7 +37,7 @@ pub struct Options {
 /// # Errors
 /// It is no program, its blobs are missing, or the registry does not take it.
 pub fn run(options: &Options) -> Result<ExitCode, Failure> {
-    let program = open(&options.pack, Cache::of_user().as_ref())?;
+    let program = open(&options.pack)?;
     let blobs = references(&program)?;
     let component = if program.format() == Format::Component { Some(component(&program)?) } else { None };
     let store = Store::of_user().map_err(|error| failure(&error))?;
@@ -54,8 +54,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
 }
 
 fn component(program: &Program) -> Result<Component, Failure> {
-    let named = |error| Failure::program(format!("{}: {error}", program.path().display()));
-    let inspection = weir_link::inspect(program.bytes()?).map_err(named)?;
+    let inspection = program.inspect()?;
     let imports: BTreeSet<String> = inspection.imports.into_iter().map(|import| import.module).collect();
     // The world of a command; of other components it is not known which one they were written for.
     let version = inspection.run.as_deref().and_then(|run| run.split_once('@'));

@@ -5,9 +5,9 @@ use crate::progress::while_moving;
 use clap::Args;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
-use weir_engine::Program;
+use weir::Program;
 use weir_link::pack::{MANIFEST_SECTION, Manifest};
-use weir_store::{BlobRef, Kind, Reference, Store, is_reference, resolve};
+use weir_store::{BlobRef, Kind, Reference};
 use weir_types::Digest;
 
 /// How registries are talked to.
@@ -37,26 +37,14 @@ impl RegistryOptions {
 /// # Errors
 /// As for a pull.
 pub fn program_file(named: &Path, registry: &RegistryOptions) -> Result<PathBuf, Failure> {
-    let reference = named.to_str().filter(|text| !named.exists() && !is_path(text) && is_reference(text));
-    let Some(Ok(reference)) = reference.map(str::parse::<Reference>) else { return Ok(named.to_path_buf()) };
-    let store = Store::of_user().map_err(|error| failure(&error))?;
+    let Some(reference) = weir::reference(named) else { return Ok(named.to_path_buf()) };
     let registry = registry.collect();
-    let resolved = while_moving("pulling", &registry.meter, || resolve(&store, &reference, &registry));
-    let resolved = resolved.map_err(|error| failure(&error))?;
+    let located = while_moving("pulling", &registry.meter, || weir::locate(named, &registry))?;
     // A tag may have moved on. That is for people; in a script the line would be among the program's own.
-    if !resolved.refreshed && reference.digest().is_none() && std::io::stderr().is_terminal() {
-        note!("weir: {reference} is sha256:{}, as it was pulled; weir pull asks again", resolved.manifest);
+    if let Some(digest) = located.may_be_old.filter(|_| std::io::stderr().is_terminal()) {
+        note!("weir: {reference} is sha256:{digest}, as it was pulled; weir pull asks again");
     }
-    Ok(resolved.program)
-}
-
-/// Whether a name that no file has can only have been meant as one: a mistyped path asks no network. Where a tag or a
-/// digest is written, no path was meant.
-fn is_path(text: &str) -> bool {
-    let (folder, name) = text.rsplit_once('/').unwrap_or(("", text));
-    let tagged = name.contains([':', '@']);
-    let first = folder.split('/').next().unwrap_or_default();
-    !tagged && (name.ends_with(".wasm") || name.ends_with(".wat") || Path::new(first).is_dir())
+    Ok(located.path)
 }
 
 /// A reference on the command line.
@@ -83,19 +71,4 @@ pub fn references(program: &Program) -> Result<Vec<BlobRef>, Failure> {
         Ok(BlobRef { digest, size: *size })
     };
     manifest.references.iter().map(blob).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_path;
-
-    #[test]
-    fn mistyped_paths_are_no_names_of_a_registry() {
-        for path in ["my.folder/prog.wasm", "./prog.wasm", "a.b/c/prog.wat", "src/prog"] {
-            assert!(is_path(path), "{path}");
-        }
-        for name in ["ghcr.io/me/app", "ghcr.io/me/app.wasm:1", "localhost:5000/app:1.2", "ghcr.io/me/app@sha256:00"] {
-            assert!(!is_path(name), "{name}");
-        }
-    }
 }

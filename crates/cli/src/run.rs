@@ -8,7 +8,7 @@ use clap::Args;
 use std::io::IsTerminal;
 use std::path::Path;
 use std::process::ExitCode;
-use weir_engine::{Cache, Outcome, Run, Stats};
+use weir::{Outcome, Stats};
 use weir_types::Shown;
 use weir_types::grants::Grants;
 
@@ -43,32 +43,24 @@ pub struct Options {
 /// # Errors
 /// Whatever keeps the program from starting or ending by itself.
 pub fn run(options: &Options) -> Result<ExitCode, Failure> {
-    let (grants, saves) = options.grants.collect(options.command.argv())?;
+    let mut grants = options.grants.collect(options.command.argv())?;
     let limits = options.limits.collect();
-    let cache = Cache::of_user();
-    let file = program_file(options.command.program(), &options.registry)?;
-    let program = open(&file, cache.as_ref())?;
-    crate::inspect::check_tier(&program, options.grants.tier)?;
-    let run = Run {
-        grants: &grants,
-        limits: &limits,
-        saves: &saves,
-        trace: options.stats,
-        discard_output: false,
-        carried: None,
-    };
-    let outcome = launch(&program, &run, cache.as_ref())?;
-    for warning in &outcome.stats.warnings {
-        note!("weir: warning: {}", Shown(warning));
+    let program = open(&program_file(options.command.program(), &options.registry)?)?;
+    if let Some(tier) = options.grants.tier {
+        program.check_tier(tier)?;
     }
+    if options.stats {
+        grants = grants.trace();
+    }
+    let (data, saves) = (grants.data().clone(), grants.has_saves());
+    let outcome = launch(&program, grants, &limits)?;
     if outcome.exit_code != 0
         && std::io::stderr().is_terminal()
-        && let Some(hint) =
-            hint(&outcome.stats.looked_for).or_else(|| hint_of_arguments(&grants, &|path| path.exists()))
+        && let Some(hint) = hint(&outcome.stats.looked_for).or_else(|| hint_of_arguments(&data, &|path| path.exists()))
     {
         note!("weir: {hint}");
     }
-    if outcome.exit_code != 0 && !saves.is_empty() {
+    if outcome.exit_code != 0 && saves {
         note!("weir: nothing was saved: the program ended with exit code {}", outcome.exit_code);
     }
     if options.stats {

@@ -9,8 +9,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use weir_engine::{Cache, PathUse, Run};
-use weir_types::Shown;
+use weir_engine::PathUse;
 
 /// Runs a program once and writes down what it did with files.
 ///
@@ -48,16 +47,9 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
         true => read(&options.output)?,
         false => wire::Trace::default(),
     };
-    let (grants, saves) = options.grants.collect(options.command.argv())?;
-    let limits = options.limits.collect();
-    let cache = Cache::of_user();
-    let program = open(options.command.program(), cache.as_ref())?;
-    let run =
-        Run { grants: &grants, limits: &limits, saves: &saves, trace: true, discard_output: false, carried: None };
-    let outcome = launch(&program, &run, cache.as_ref())?;
-    for warning in &outcome.stats.warnings {
-        note!("weir: warning: {}", Shown(warning));
-    }
+    let grants = options.grants.collect(options.command.argv())?.trace();
+    let program = open(options.command.program())?;
+    let outcome = launch(&program, grants, &options.limits.collect())?;
     let uses = outcome.trace.map(|trace| trace.uses).unwrap_or_default();
     if uses.dropped > 0 {
         note!("weir: warning: the run touched more paths than a trace holds: {} calls are not in it", uses.dropped);

@@ -6,7 +6,6 @@ use clap::Args;
 use serde::Serialize;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use weir_engine::Cache;
 use weir_link::pack::{Pack, PackedEntry, PackedNode, Stored};
 use weir_store::Store;
 use weir_store::tree::write_tree;
@@ -43,7 +42,7 @@ pub struct Options {
 /// # Errors
 /// It is no pack, it is damaged, files of it are somewhere else, or the directory cannot be written.
 pub fn run(options: &Options) -> Result<ExitCode, Failure> {
-    let program = open(&options.pack, Cache::of_user().as_ref())?;
+    let program = open(&options.pack)?;
     let named = |error: &dyn std::fmt::Display| Failure::program(format!("{}: {error}", options.pack.display()));
     let pack = Pack::open(program.bytes()?).map_err(|error| named(&error))?;
     let pack = pack.ok_or_else(|| named(&"it is no pack; `weir pack` makes one"))?;

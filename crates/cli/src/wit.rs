@@ -5,7 +5,6 @@ use crate::launch::open;
 use clap::Args;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use weir_engine::Cache;
 
 /// Prints the WIT of a component: what it imports and what it exports.
 #[derive(Args)]
@@ -21,7 +20,7 @@ pub struct Options {
 /// # Errors
 /// The file is no component.
 pub fn run(options: &Options) -> Result<ExitCode, Failure> {
-    let program = open(&options.program, Cache::of_user().as_ref())?;
+    let program = open(&options.program)?;
     let text = weir_link::lift::wit(program.bytes()?)
         .map_err(|error| Failure::program(format!("{}: {error}", options.program.display())))?;
     say!("{}", text.trim_end());

@@ -18,7 +18,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     // Compiled once. Each call has an instance of its own, from any thread.
     let program = Program::open(component.as_ref(), None)?;
     let cache = weir_engine::Cache::of_user();
-    let function = LiftedFunction::load(&program, Some(name), &Limits::default(), cache.as_ref())?;
+    let function =
+        LiftedFunction::load(&program, Some(name), &Limits::default(), cache.as_ref(), weir_engine::as_it_is)?;
     let types = function.params().iter().map(|(_, ty)| ty);
     let values = args.iter().zip(types).map(|(arg, ty)| value(arg, ty)).collect::<Result<Vec<Val>, _>>()?;
     match function.call(&values)? {

@@ -1,13 +1,10 @@
-//! The wall-clock limit of a run. Code in WebAssembly is interrupted by the engine's epoch, which
-//! one thread advances when the time is over; a host call that would block waits no longer than
-//! that either.
+//! The wall-clock limit of a run. Code in WebAssembly is interrupted by the engine's epoch (`arm.rs`); a host call that
+//! would block waits no longer than that either.
 
-use crate::error::{Error, Kind, Stop};
+use crate::error::{Limit, Stop};
 use crate::sys::{self, Failure, Outcome};
 use rustix::fd::BorrowedFd;
-use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
-use wasmtime::{Store, UpdateDeadline};
 
 /// When a run must end, if ever.
 #[derive(Clone, Copy, Debug)]
@@ -19,6 +16,11 @@ impl Deadline {
         Self(after.and_then(|after| Some((Instant::now().checked_add(after)?, after))))
     }
 
+    /// When the time is over; `None` without a limit.
+    pub fn at(&self) -> Option<Instant> {
+        self.0.map(|(at, _)| at)
+    }
+
     /// Time that is left; `None` without a limit.
     pub fn left(&self) -> Option<Duration> {
         self.0.map(|(at, _)| at.saturating_duration_since(Instant::now()))
@@ -27,7 +29,7 @@ impl Deadline {
     /// The error of a run that is over its time.
     pub fn error(&self) -> Stop {
         let limit = self.0.map_or(Duration::ZERO, |(_, limit)| limit);
-        Stop::Limit(format!("the program ran longer than {limit:?}: raise --time-max to allow it"))
+        Stop::Limit(Limit::Time(limit))
     }
 
     /// Waits until `fd` is readable; an error when the time is over first.
@@ -65,39 +67,4 @@ impl Deadline {
         std::thread::sleep(self.left().map_or(duration, |left| left.min(duration)));
         self.check()
     }
-
-    /// Interrupts the code of `store` at the deadline, if there is one. Dropping the guard ends the thread that does so.
-    ///
-    /// # Errors
-    /// The machine has no thread to spare.
-    pub fn watch<T: 'static>(&self, store: &mut Store<T>) -> Result<Option<Watchdog>, Error> {
-        let deadline = *self;
-        let Some((at, _)) = self.0 else { return Ok(None) };
-        store.set_epoch_deadline(1);
-        // The epoch is that of all stores of the engine: it may be another one whose time is over.
-        store.epoch_deadline_callback(move |_| match deadline.left() {
-            Some(Duration::ZERO) => Ok(UpdateDeadline::Interrupt),
-            _ => Ok(UpdateDeadline::Continue(1)),
-        });
-        let engine = store.engine().weak();
-        let (stop, stopped) = channel::<()>();
-        let wait = move || {
-            let left = at.saturating_duration_since(Instant::now());
-            if stopped.recv_timeout(left) == Err(RecvTimeoutError::Timeout)
-                && let Some(engine) = engine.upgrade()
-            {
-                engine.increment_epoch();
-            }
-        };
-        let thread = std::thread::Builder::new().name("deadline".into()).spawn(wait);
-        thread.map_err(|error| {
-            Error::new(Kind::Internal, format!("cannot start the thread that watches the time: {error}"))
-        })?;
-        Ok(Some(Watchdog { _stop: stop }))
-    }
-}
-
-/// Keeps the interrupting thread waiting; the thread ends when this is dropped.
-pub(crate) struct Watchdog {
-    _stop: Sender<()>,
 }

@@ -5,7 +5,7 @@
 //! no bytes) is told to the function, which goes on or ends as it likes.
 
 use crate::deadline::Deadline;
-use crate::error::{Error, Kind};
+use crate::error::{Error, Kind, Limit};
 use crate::opening::open;
 use crate::sys::{Failure as Failed, PIPE_BYTES};
 use bytes::Bytes;
@@ -208,8 +208,7 @@ impl Writing {
         let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
         let len = bytes.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
         if len == 0 {
-            let what = "the function wrote more to its streams than allowed: raise --output-max to allow it";
-            return Err(Some(Error::new(Kind::Limit, what)));
+            return Err(Some(Error::met(Limit::Output)));
         }
         loop {
             match self.sink.write(&bytes[..len]) {

@@ -3,9 +3,10 @@
 //! descriptors 3, 4, ... of this half are the granted directories in their order; the shim maps the
 //! program's descriptors to them.
 
+use crate::arm::Thread;
 use crate::error::{Error, Kind};
 use crate::state::RunState;
-use wasmtime::{Extern, Func, Linker, Store};
+use wasmtime::Linker;
 use wasmtime_wasi::p1::WasiP1Ctx;
 use wasmtime_wasi::{FsPerms, WasiCtxBuilder};
 
@@ -21,12 +22,12 @@ pub(crate) struct HostDir {
 pub(crate) const FIRST_FD: u32 = 3;
 
 /// Opens the granted directories; `None` if there are none.
-pub(crate) fn context(dirs: &[HostDir]) -> Result<Option<WasiP1Ctx>, Error> {
+pub(crate) fn context(dirs: &[HostDir], thread: Thread) -> Result<Option<WasiP1Ctx>, Error> {
     if dirs.is_empty() {
         return Ok(None);
     }
     let mut builder = WasiCtxBuilder::new();
-    builder.allow_blocking_current_thread(true);
+    builder.allow_blocking_current_thread(thread == Thread::Own);
     grant(&mut builder, dirs)?;
     Ok(Some(builder.build_p1()))
 }
@@ -36,36 +37,18 @@ pub(crate) fn grant(builder: &mut WasiCtxBuilder, dirs: &[HostDir]) -> Result<()
     for dir in dirs {
         let permissions = if dir.read_only { FsPerms::ReadOnly } else { FsPerms::ReadWrite };
         builder.preopened_dir(&dir.host, &dir.guest, permissions).map_err(|error| {
-            Error::caused(
-                Kind::Grant,
-                format!("cannot open the directory {} for --host-dir {}", dir.host, dir.guest),
-                error,
-            )
+            Error::caused(Kind::Grant, format!("cannot open the host directory {} for {}", dir.host, dir.guest), error)
         })?;
     }
     Ok(())
 }
 
-/// The functions of WASI 0.1 on the granted directories.
-pub(crate) struct Functions(Linker<RunState>);
-
-impl Functions {
-    /// The function of this name, if WASI 0.1 has it.
-    pub fn get(&self, store: &mut Store<RunState>, name: &str) -> Option<Func> {
-        self.0.get(&mut *store, "wasi_snapshot_preview1", name).ok().and_then(Extern::into_func)
-    }
-}
-
-/// The functions, if directories were granted.
-pub(crate) fn functions(store: &Store<RunState>) -> Result<Option<Functions>, Error> {
-    if store.data().host_dirs.is_none() {
-        return Ok(None);
-    }
-    let mut linker = Linker::new(store.engine());
-    wasmtime_wasi::p1::add_to_linker_sync(&mut linker, |state: &mut RunState| {
-        // These functions are only handed out when the directories were opened.
+/// Defines the functions of WASI 0.1 on the granted directories, as those of the module `weir_hostdir`. They get the name
+/// of WASI 0.1, too: whoever links a program looks whether weir serves what it imports under that name.
+pub(crate) fn define(linker: &mut Linker<RunState>) -> wasmtime::Result<()> {
+    wasmtime_wasi::p1::add_to_linker_async(linker, |state: &mut RunState| {
+        // A program that imports them and was granted no directory has ended before.
         state.host_dirs.as_mut().expect("functions on host directories without host directories")
-    })
-    .map_err(|error| Error::caused(Kind::Internal, "cannot serve host directories", error))?;
-    Ok(Some(Functions(linker)))
+    })?;
+    linker.alias_module("wasi_snapshot_preview1", "weir_hostdir")
 }

@@ -6,39 +6,37 @@
 //!
 //! Components that keep something from call to call on purpose, or put themselves back, have [`Instance`].
 
+use crate::arm::{Limited, Thread, Watch, arm};
+use crate::blocking;
 use crate::cache::Cache;
-use crate::core::{Metering, NO_ENGINE, cache_key, explain_error, explain_setup};
-use crate::deadline::{Deadline, Watchdog};
-use crate::error::{Error, Kind};
+use crate::deadline::Deadline;
+use crate::engines::Room;
+use crate::error::{Error, Hint, Kind, Limit};
+use crate::explain;
 use crate::flow::{self, Arg, Sink, Trouble};
-use crate::invalid::invalid;
 use crate::limiter::Limiter;
-use crate::slots::{Slot, Slots};
+use crate::load::{Loaded, load};
+use crate::recipe::{Kind as Recipes, Recipe};
 use crate::source::Program;
-use std::pin::pin;
+use std::borrow::Cow;
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Waker};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use tokio::sync::OwnedSemaphorePermit;
 use wasmtime::component::{
     Accessor, Component, ComponentExportIndex, ComponentType, Func, InstancePre, Linker, Lower, ResourceAny,
     ResourceTable, Type, Val, types, types::ComponentItem,
 };
-use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, Store};
+use wasmtime::{Engine, Store};
 use wasmtime_wasi_io::IoView;
 use weir_types::Shown;
 use weir_types::limits::Limits;
 
-/// Instances at the same time at most. A call on another thread waits until there is room for its own.
-const INSTANCES_MAX: u32 = 64;
-/// Memories and tables of one instance at most: a lifted program has its own and the shim's.
-const PARTS_MAX: u32 = 8;
-/// Bytes of a memory that stay mapped between calls: what most calls touch is then there without a fault. Only pages
-/// that were touched are put back, where the kernel can tell (`PAGEMAP_SCAN`).
-const KEPT_BYTES: usize = 1 << 20;
+/// A function of a component. Clones are the same function.
+#[derive(Clone)]
+pub struct Function(Arc<Inner>);
 
-/// A function of a component.
-pub struct Function {
-    engine: Engine,
+struct Inner {
+    room: Arc<Room>,
     pre: InstancePre<State>,
     export: ComponentExportIndex,
     name: String,
@@ -46,7 +44,6 @@ pub struct Function {
     results: Vec<Type>,
     limits: Limits,
     how: How,
-    slots: Slots,
 }
 
 /// How a function is called.
@@ -65,6 +62,12 @@ struct State {
     limiter: Limiter,
     started: Instant,
     table: ResourceTable,
+}
+
+impl Limited for State {
+    fn limiter(&mut self) -> &mut Limiter {
+        &mut self.limiter
+    }
 }
 
 impl IoView for State {
@@ -89,20 +92,32 @@ struct Found {
 }
 
 impl Function {
-    /// The function `name` of a component, compiled or from the cache; without a name its only one.
+    /// The function `name` of a component, compiled or from the cache; without a name its only one. `prepare` turns the
+    /// component's bytes into those for instances that serve one call each.
     ///
     /// # Errors
     /// The program is no component, has no such function, or imports what functions do not get.
-    pub fn load(program: &Program, name: Option<&str>, limits: &Limits, cache: Option<&Cache>) -> Result<Self, Error> {
-        Self::load_for(Uses::One, program, name, limits, cache)
+    pub fn load(
+        program: &Program,
+        name: Option<&str>,
+        limits: &Limits,
+        cache: Option<&Cache>,
+        prepare: impl for<'b> FnOnce(&'b [u8]) -> Result<Cow<'b, [u8]>, Error>,
+    ) -> Result<Self, Error> {
+        Self::load_for(Uses::One, program, name, limits, cache, prepare)
     }
 
     /// Compiles the functions of a component for calls, if the cache does not have them; says whether it did.
     ///
     /// # Errors
     /// The program is no component.
-    pub fn compile(program: &Program, limits: &Limits, cache: &Cache) -> Result<bool, Error> {
-        component(program, Uses::One, limits, Some(cache)).map(|compiled| compiled.fresh)
+    pub fn compile(
+        program: &Program,
+        limits: &Limits,
+        cache: &Cache,
+        prepare: impl for<'b> FnOnce(&'b [u8]) -> Result<Cow<'b, [u8]>, Error>,
+    ) -> Result<bool, Error> {
+        component(program, Uses::One, limits, Some(cache), prepare).map(|loaded| !loaded.stats.cache_hit)
     }
 
     fn load_for(
@@ -111,59 +126,45 @@ impl Function {
         name: Option<&str>,
         limits: &Limits,
         cache: Option<&Cache>,
+        prepare: impl for<'b> FnOnce(&'b [u8]) -> Result<Cow<'b, [u8]>, Error>,
     ) -> Result<Self, Error> {
-        let Compiled { engine, component, concurrent, fresh: _ } = component(program, uses, limits, cache)?;
-        let (linker, io) =
-            linker(&engine, &component).map_err(|error| Error::caused(Kind::Internal, "cannot link", error))?;
-        let pre = linker.instantiate_pre(&component).map_err(|error| {
-            let given = ["wasi:clocks/", "wasi:random/", "wasi:io/"];
-            let ty = component.component_type();
-            let names = ty.imports(&engine).map(|(name, _)| name).filter(|name| !given.iter().any(|own| name.starts_with(own)));
-            let names: Vec<String> = names.map(|name| format!("`{}`", Shown(name))).collect();
-            let what = format!("{} imports what functions do not get", program.path().display());
-            match names.is_empty() {
-                true => Error::caused(Kind::Import, format!("{what}; clock and randomness are all there is"), error),
-                false => {
-                    let names = names.join(", ");
-                    let advice = "clock and randomness are all there is; `weir lift` makes a component of it that has WASI inside";
-                    Error::new(Kind::Import, format!("{what}, {names}: {advice}"))
-                }
-            }
-        })?;
+        let Loaded { room, code: component, .. } = component(program, uses, limits, cache, prepare)?;
+        let engine = &room.engine;
+        let internal = |error| Error::caused(Kind::Internal, "cannot link", error);
+        let (linker, io) = linker(engine, &component).map_err(internal)?;
+        let pre =
+            linker.instantiate_pre(&component).map_err(|error| explain_imports(program, engine, &component, error))?;
         // With the host's own types in the place of those that are imported.
-        let ty = linker
-            .substituted_component_type(&component)
-            .map_err(|error| Error::caused(Kind::Internal, "cannot link", error))?;
-        let found = choose(exported(&engine, &ty), name, program)?;
+        let ty = linker.substituted_component_type(&component).map_err(internal)?;
+        let found = choose(exported(engine, &ty), name, program)?;
         let interface = match &found.interface {
             Some(interface) => component.get_export_index(None, interface),
             None => None,
         };
         let export = component.get_export_index(interface.as_ref(), &found.name);
         let export = export.ok_or_else(|| Error::new(Kind::Internal, "an export that was listed is not there"))?;
-        let how = match (concurrent, io) {
+        let how = match (room.recipe.concurrent, io) {
             (true, _) => How::Concurrent,
             (false, true) => How::Io,
             (false, false) => How::Plain,
         };
-        let (params, results) = (found.params, found.results);
-        let slots = Slots::new(INSTANCES_MAX);
-        Ok(Self { engine, pre, export, name: found.name, params, results, limits: limits.clone(), how, slots })
+        let Found { name, params, results, .. } = found;
+        Ok(Self(Arc::new(Inner { room, pre, export, name, params, results, limits: limits.clone(), how })))
     }
 
     /// Its name.
     pub fn name(&self) -> &str {
-        &self.name
+        &self.0.name
     }
 
     /// Names and types of its parameters.
     pub fn params(&self) -> &[(String, Type)] {
-        &self.params
+        &self.0.params
     }
 
     /// The type of its result, if it has one.
     pub fn result(&self) -> Option<&Type> {
-        self.results.first()
+        self.0.results.first()
     }
 
     /// Calls it in an instance of its own, on a stack of its own. May be called from several threads at the same time;
@@ -173,17 +174,33 @@ impl Function {
     /// The arguments have other types, or the function traps or meets a limit. A failure that the function's type
     /// speaks of is a result.
     pub fn call(&self, args: &[Val]) -> Result<Option<Val>, Error> {
-        if self.how != How::Plain {
+        if self.0.how != How::Plain {
             let args = args.iter().cloned().map(Arg::Value).collect();
             return self.call_with_streams(args, &mut |_| Box::new(std::io::sink()));
         }
-        self.instantiate(self.slots.wait())?.call(args)
+        let place = blocking::park(self.0.place());
+        let mut running = blocking::to_the_end(self.0.instantiate(Thread::Own, place))?;
+        blocking::to_the_end(running.call(args))
+    }
+
+    /// The same beside others on this thread.
+    ///
+    /// # Errors
+    /// As for [`call`](Self::call), and where the function takes or gives streams.
+    pub async fn call_async(&self, args: &[Val]) -> Result<Option<Val>, Error> {
+        if self.0.how != How::Plain {
+            let what = format!("{} takes or gives streams: call it with them", self.name());
+            return Err(Error::new(Kind::Program, what));
+        }
+        let place = self.0.place().await;
+        let mut running = self.0.instantiate(Thread::Shared, place).await?;
+        running.call(args).await
     }
 
     /// Names of the streams of the result: fields of a record, or numbers in a tuple. They are given to the sinks of
     /// [`call_with_streams`](Self::call_with_streams), and the result is what the future beside them gives.
     pub fn result_streams(&self) -> Vec<String> {
-        let parts = self.results.first().map(early_parts).unwrap_or_default();
+        let parts = self.0.results.first().map(early_parts).unwrap_or_default();
         parts.into_iter().filter(|(_, ty)| matches!(ty, Type::Stream(_))).map(|(name, _)| name).collect()
     }
 
@@ -193,10 +210,10 @@ impl Function {
             Type::Option(inside) => flow::is_input(&inside.ty()) || flow::is_output(&inside.ty()),
             ty => flow::is_input(ty) || flow::is_output(ty),
         };
-        self.params.iter().any(|(_, ty)| is_stream(ty)) || !self.result_streams().is_empty()
+        self.0.params.iter().any(|(_, ty)| is_stream(ty)) || !self.result_streams().is_empty()
     }
 
-    /// Calls it in an instance of its own. What is read and written meanwhile is done by a thread of this call: it
+    /// Calls it in an instance of its own. What is read and written meanwhile is done by the thread of this call: it
     /// waits for the function, and the function for it. `sink` gives what each stream of the result is written to.
     ///
     /// # Errors
@@ -206,11 +223,28 @@ impl Function {
         args: Vec<Arg>,
         sink: &mut (dyn FnMut(&str) -> Sink + Send),
     ) -> Result<Option<Val>, Error> {
-        if self.how == How::Plain {
-            return self.call(&values(&self.name, args)?);
+        if self.0.how == How::Plain {
+            return self.call(&values(self.name(), args)?);
         }
-        let mut running = self.instantiate(self.slots.wait())?;
-        running.call_with_streams(args, sink)
+        blocking::wait(async {
+            let place = self.0.place().await;
+            let mut running = self.0.instantiate(Thread::Own, place).await?;
+            running.call_with_streams(args, sink).await
+        })?
+    }
+}
+
+/// A place in a pool, for as long as an instance is there.
+type Place = Option<OwnedSemaphorePermit>;
+
+impl Inner {
+    /// A place in the pool, as soon as there is one.
+    async fn place(&self) -> Place {
+        if self.room.recipe.kind != Recipes::Function {
+            return None;
+        }
+        // Nobody closes it.
+        self.room.places.clone().acquire_owned().await.ok()
     }
 
     /// Calls a function with streams of wasi:io.
@@ -294,57 +328,34 @@ impl Function {
         store.run_concurrent(call).await?
     }
 
-    fn store(&self) -> Store<State> {
-        let state = State { limiter: Limiter::new(&self.limits), started: Instant::now(), table: ResourceTable::new() };
-        let mut store = Store::new(&self.engine, state);
-        store.limiter(|state| &mut state.limiter);
-        let resources = usize::try_from(self.limits.resources_max).unwrap_or(usize::MAX);
-        store.data_mut().table.set_max_capacity(resources);
-        if self.how == How::Concurrent
-            && let Some(table) = store.concurrent_resource_table()
-        {
-            table.set_max_capacity(resources);
-        }
-        store
-    }
-
     fn explain(&self, store: &Store<State>, deadline: &Deadline, error: wasmtime::Error) -> Error {
         // The engine has no type for it that could be asked for.
         if error.root_cause().to_string().contains("fuel allocated for hostcalls") {
-            let what = format!(
-                "the result takes more than {} bytes of the host's memory, where a byte of a list takes {}: raise \
-                 --result-max to allow more, or give it as a string or a stream",
-                self.limits.result_bytes_max,
-                size_of::<Val>()
-            );
-            return Error::new(Kind::Limit, what);
+            return Error::met(Limit::Result { most: self.limits.result_bytes_max });
         }
-        explain_error(deadline, &store.data().limiter, error)
+        explain::run(deadline, &store.data().limiter, error)
     }
 
-    fn instantiate<'f>(&'f self, slot: Slot<'f>) -> Result<Running<'f>, Error> {
-        let mut store = self.store();
-        let (deadline, watchdog) = self.allow(&mut store)?;
-        let instance = match self.how {
-            How::Plain => at_once(self.pre.instantiate_async(&mut store)),
-            How::Io | How::Concurrent => apart(self.pre.instantiate_async(&mut store))?,
-        };
-        let instance = instance.map_err(|error| explain_setup(&deadline, &store.data().limiter, error))?;
+    async fn instantiate(self: &Arc<Self>, thread: Thread, place: Place) -> Result<Running, Error> {
+        let state =
+            State { limiter: Limiter::new(&self.limits, None), started: Instant::now(), table: ResourceTable::new() };
+        let mut store = Store::new(&self.room.engine, state);
+        let resources = usize::try_from(self.limits.resources_max).unwrap_or(usize::MAX);
+        store.data_mut().table.set_max_capacity(resources);
+        let (deadline, watch) = self.allow(&mut store, thread)?;
+        let instance = self.pre.instantiate_async(&mut store).await;
+        let instance = instance.map_err(|error| explain::setup(&deadline, &store.data().limiter, error))?;
         let function = instance.get_func(&mut store, self.export);
         let function = function.ok_or_else(|| Error::new(Kind::Internal, "the function is not there"))?;
-        Ok(Running { of: self, store, function, deadline, watchdog, _slot: slot })
+        Ok(Running { of: self.clone(), thread, store, function, deadline, watch: Some(watch), _place: place })
     }
 
     /// Gives a call what it may use up.
-    fn allow(&self, store: &mut Store<State>) -> Result<(Deadline, Option<Watchdog>), Error> {
+    fn allow(&self, store: &mut Store<State>, thread: Thread) -> Result<(Deadline, Watch), Error> {
         // What streams of wasi:io are written by are calls of the host; other functions bring values by their result only.
         let bytes_max = if self.how == How::Io { self.limits.call_bytes_max } else { self.limits.result_bytes_max };
-        store.set_hostcall_fuel(usize::try_from(bytes_max).unwrap_or(usize::MAX));
-        if let Some(fuel) = self.limits.fuel_max {
-            store.set_fuel(fuel).map_err(|error| Error::caused(Kind::Internal, "cannot set fuel", error))?;
-        }
         let deadline = Deadline::new(self.limits.time_max);
-        Ok((deadline, deadline.watch(store)?))
+        Ok((deadline, arm(store, &self.room, &self.limits, bytes_max, (thread, deadline))?))
     }
 }
 
@@ -356,36 +367,37 @@ enum Uses {
 }
 
 /// An instance, and the time that its call has.
-struct Running<'f> {
-    of: &'f Function,
+struct Running {
+    of: Arc<Inner>,
+    thread: Thread,
     store: Store<State>,
     function: Func,
     deadline: Deadline,
-    watchdog: Option<Watchdog>,
+    watch: Option<Watch>,
     // The last field: the pool has the instance back before another one may take its place.
-    _slot: Slot<'f>,
+    _place: Place,
 }
 
-impl Running<'_> {
-    fn call_with_streams(
+impl Running {
+    async fn call_with_streams(
         &mut self,
         args: Vec<Arg>,
         sink: &mut (dyn FnMut(&str) -> Sink + Send),
     ) -> Result<Option<Val>, Error> {
-        let _watchdog = self.watchdog.take();
+        let _watch = self.watch.take();
         let trouble = Trouble::default();
         let ended = if self.of.how == How::Io {
-            apart(self.of.run_io(&mut self.store, self.function, args, &trouble))?
+            self.of.run_io(&mut self.store, self.function, args, &trouble).await
         } else {
-            apart(self.of.run_concurrent(&mut self.store, self.function, args, sink, &trouble))?
+            self.of.run_concurrent(&mut self.store, self.function, args, sink, &trouble).await
         };
         ended.map_err(|error| trouble.take().unwrap_or_else(|| self.of.explain(&self.store, &self.deadline, error)))
     }
 
-    fn call(&mut self, args: &[Val]) -> Result<Option<Val>, Error> {
-        let _watchdog = self.watchdog.take();
+    async fn call(&mut self, args: &[Val]) -> Result<Option<Val>, Error> {
+        let _watch = self.watch.take();
         let mut results = vec![Val::Bool(false); self.of.results.len()];
-        match at_once(self.function.call_async(&mut self.store, args, &mut results)) {
+        match self.function.call_async(&mut self.store, args, &mut results).await {
             Ok(()) => Ok(results.pop()),
             Err(error) => Err(self.of.explain(&self.store, &self.deadline, error)),
         }
@@ -394,12 +406,12 @@ impl Running<'_> {
 
 /// An instance of a component that serves many calls of a function, one after another. It may keep what it likes from
 /// one to the next; a component that `weir lift` made keeps nothing.
-pub struct Instance<'f> {
-    running: Running<'f>,
+pub struct Instance {
+    running: Running,
     used: bool,
 }
 
-impl<'f> Instance<'f> {
+impl Instance {
     /// Calls the function. After a trap the instance is lost, and every further call is an error.
     ///
     /// # Errors
@@ -409,7 +421,7 @@ impl<'f> Instance<'f> {
             let args = args.iter().cloned().map(Arg::Value).collect();
             return self.call_with_streams(args, &mut |_| Box::new(std::io::sink()));
         }
-        self.renew()?.call(args)
+        blocking::to_the_end(self.renew()?.call(args))
     }
 
     /// As [`Function::call_with_streams`].
@@ -424,41 +436,49 @@ impl<'f> Instance<'f> {
         if self.running.of.how == How::Plain {
             return self.call(&values(&self.running.of.name, args)?);
         }
-        self.renew()?.call_with_streams(args, sink)
+        blocking::wait(self.renew()?.call_with_streams(args, sink))?
     }
 
     /// Gives every call but the first what it may use up.
-    fn renew(&mut self) -> Result<&mut Running<'f>, Error> {
+    fn renew(&mut self) -> Result<&mut Running, Error> {
         let running = &mut self.running;
         if std::mem::replace(&mut self.used, true) {
-            (running.deadline, running.watchdog) = running.of.allow(&mut running.store)?;
+            let (deadline, watch) = running.of.allow(&mut running.store, running.thread)?;
+            (running.deadline, running.watch) = (deadline, Some(watch));
         }
         Ok(running)
     }
 }
 
-/// A function whose instances serve many calls.
+/// A function whose instances serve many calls. They come from no pool: there may be as many as there is memory for.
+#[derive(Clone)]
 pub struct KeptFunction(Function);
 
 impl KeptFunction {
-    /// As [`Function::load`].
+    /// As [`Function::load`], with the component as it is.
     ///
     /// # Errors
     /// As there.
-    pub fn load(program: &Program, name: Option<&str>, limits: &Limits, cache: Option<&Cache>) -> Result<Self, Error> {
-        Function::load_for(Uses::Many, program, name, limits, cache).map(Self)
+    pub fn load(
+        program: &Program,
+        name: Option<&str>,
+        limits: &Limits,
+        cache: Option<&Cache>,
+        prepare: impl for<'b> FnOnce(&'b [u8]) -> Result<Cow<'b, [u8]>, Error>,
+    ) -> Result<Self, Error> {
+        Function::load_for(Uses::Many, program, name, limits, cache, prepare).map(Self)
     }
 
     /// A new instance.
     ///
     /// # Errors
-    /// It cannot be made within the limits, its start traps, or as many as there may be are kept already.
-    pub fn instance(&self) -> Result<Instance<'_>, Error> {
-        let slot = self.0.slots.take().ok_or_else(|| {
-            let what = format!("{INSTANCES_MAX} instances of {} are kept, which is all there may be", self.0.name);
-            Error::new(Kind::Limit, format!("{what}: drop one first"))
-        })?;
-        Ok(Instance { running: self.0.instantiate(slot)?, used: false })
+    /// It cannot be made within the limits, or its start traps.
+    pub fn instance(&self) -> Result<Instance, Error> {
+        let running = match self.0.0.how {
+            How::Plain => blocking::to_the_end(self.0.0.instantiate(Thread::Own, None))?,
+            How::Io | How::Concurrent => blocking::wait(self.0.0.instantiate(Thread::Own, None))??,
+        };
+        Ok(Instance { running, used: false })
     }
 }
 
@@ -469,29 +489,6 @@ fn values(name: &str, args: Vec<Arg>) -> Result<Vec<Val>, Error> {
         Arg::Stream(_) | Arg::Sink(_) => Err(Error::new(Kind::Program, format!("{name} takes no stream"))),
     });
     values.collect()
-}
-
-/// Runs `work`, which waits for nothing. It is asynchronous for the stack that comes with it: the caller's may be small,
-/// and how deep a program recurses is the program's choice.
-fn at_once<T>(work: impl Future<Output = wasmtime::Result<T>>) -> wasmtime::Result<T> {
-    match pin!(work).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(result) => result,
-        Poll::Pending => Err(wasmtime::Error::msg("a function without streams waits for something")),
-    }
-}
-
-/// Runs `work` in a thread of its own, because the caller may be inside a runtime already.
-fn apart<T: Send>(work: impl Future<Output = T> + Send) -> Result<T, Error> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .build()
-        .map_err(|error| Error::new(Kind::Internal, format!("cannot start a runtime: {error}")))?;
-    std::thread::scope(|scope| {
-        let thread = std::thread::Builder::new()
-            .name("function".into())
-            .spawn_scoped(scope, || runtime.block_on(work))
-            .map_err(|error| Error::new(Kind::Internal, format!("cannot start a thread: {error}")))?;
-        Ok(thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-    })
 }
 
 /// Names and types of what a function gives at once, where that is streams with the future of its result.
@@ -505,88 +502,34 @@ fn early_parts(result: &Type) -> Vec<(String, Type)> {
     if all { parts } else { Vec::new() }
 }
 
-fn engine(limits: &Limits, concurrent: bool) -> Result<Engine, Error> {
-    let metering = Metering::of(limits);
-    let mut pool = PoolingAllocationConfig::new();
-    pool.total_component_instances(INSTANCES_MAX)
-        .total_stacks(INSTANCES_MAX)
-        .total_core_instances(INSTANCES_MAX * PARTS_MAX)
-        .total_memories(INSTANCES_MAX * 2)
-        .total_tables(INSTANCES_MAX * PARTS_MAX)
-        .max_memories_per_component(PARTS_MAX)
-        .max_memories_per_module(PARTS_MAX)
-        .max_tables_per_component(PARTS_MAX * 4)
-        .max_tables_per_module(PARTS_MAX)
-        .table_elements(1 << 18)
-        .max_core_instance_size(1 << 20)
-        .max_component_instance_size(1 << 20)
-        .linear_memory_keep_resident(KEPT_BYTES)
-        .table_keep_resident(1 << 16)
-        .pagemap_scan(Enabled::Auto);
-    let mut config = Config::new();
-    config
-        .cranelift_opt_level(OptLevel::Speed)
-        .wasm_component_model_async(concurrent)
-        .wasm_component_model_map(true)
-        .wasm_component_model_fixed_length_lists(true)
-        .concurrency_support(concurrent)
-        .consume_fuel(metering.fuel)
-        .epoch_interruption(metering.epoch)
-        .max_wasm_stack(limits.stack_max as usize)
-        .async_stack_size(limits.stack_max.saturating_add(1 << 20) as usize)
-        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
-    Engine::new(&config).map_err(|error| Error::machine(NO_ENGINE, error))
+/// The code of a component whose functions are called. Those that serve one call each come from a pool.
+fn component(
+    program: &Program,
+    uses: Uses,
+    limits: &Limits,
+    cache: Option<&Cache>,
+    prepare: impl for<'b> FnOnce(&'b [u8]) -> Result<Cow<'b, [u8]>, Error>,
+) -> Result<Loaded<Component>, Error> {
+    let (kind, variant): (_, &[u8]) = match uses {
+        Uses::One => (Recipes::Function, b"function-4"),
+        Uses::Many => (Recipes::Component, b"kept-function-4"),
+    };
+    let recipe = Recipe::new(kind, limits);
+    load(program, &[recipe, recipe.concurrent()], variant, cache, prepare)
 }
 
-/// A component, and the engine that it was compiled for.
-struct Compiled {
-    engine: Engine,
-    component: Component,
-    concurrent: bool,
-    /// Whether it was compiled now.
-    fresh: bool,
-}
-
-/// Concurrency support makes every call dearer, so only components that do not go without it have it.
-fn component(program: &Program, uses: Uses, limits: &Limits, cache: Option<&Cache>) -> Result<Compiled, Error> {
-    let plain = engine(limits, false)?;
-    let key = |engine: &Engine| {
-        let kind: &[u8] = if uses == Uses::One { b"function-3" } else { b"kept-function-3" };
-        cache_key(engine, program, kind, Metering::of(limits))
-    };
-    if let Some(component) = from_cache(&plain, &key(&plain), cache) {
-        return Ok(Compiled { engine: plain, component, concurrent: false, fresh: false });
+/// Why a component does not link: it imports what functions do not get.
+fn explain_imports(program: &Program, engine: &Engine, component: &Component, error: wasmtime::Error) -> Error {
+    let given = ["wasi:clocks/", "wasi:random/", "wasi:io/"];
+    let ty = component.component_type();
+    let names = ty.imports(engine).map(|(name, _)| name).filter(|name| !given.iter().any(|own| name.starts_with(own)));
+    let names: Vec<String> = names.map(|name| format!("`{}`", Shown(name))).collect();
+    let what = format!("{} imports what functions do not get", program.path().display());
+    if names.is_empty() {
+        return Error::caused(Kind::Import, format!("{what}; clock and randomness are all there is"), error);
     }
-    let concurrent = engine(limits, true)?;
-    if let Some(component) = from_cache(&concurrent, &key(&concurrent), cache) {
-        return Ok(Compiled { engine: concurrent, component, concurrent: true, fresh: false });
-    }
-    let bytes = program.bytes()?;
-    crate::imports::refuse_threads(bytes)?;
-    let once = if uses == Uses::One { crate::once::for_one_use(bytes) } else { None };
-    let bytes = once.as_deref().unwrap_or(bytes);
-    let (engine, code, concurrent) = match plain.precompile_component(bytes) {
-        Ok(code) => (plain, code, false),
-        Err(_) => match concurrent.precompile_component(bytes) {
-            Ok(code) => (concurrent, code, true),
-            Err(error) => return Err(invalid(program, "component with functions", error)),
-        },
-    };
-    let kept = cache.and_then(|cache| cache.keep(&key(&engine), &code));
-    let component = match kept.and_then(|path| super::component::load_file(&engine, &path)) {
-        Some(component) => component,
-        None => super::component::load_bytes(&engine, &code)?,
-    };
-    Ok(Compiled { engine, component, concurrent, fresh: true })
-}
-
-fn from_cache(engine: &Engine, key: &weir_types::Digest, cache: Option<&Cache>) -> Option<Component> {
-    let cache = cache?;
-    let component = super::component::load_file(engine, &cache.find(key)?);
-    if component.is_none() {
-        cache.forget(key);
-    }
-    component
+    let what = format!("{what}, {}: clock and randomness are all there is", names.join(", "));
+    Error::new(Kind::Import, what).with_hint(Hint::Lift)
 }
 
 /// Every function that the component exports, by itself or in an interface.

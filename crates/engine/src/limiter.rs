@@ -1,6 +1,8 @@
 //! Memory and table limits of a store.
 
-use std::fmt;
+use crate::control::Control;
+use crate::error::Limit;
+use std::sync::Arc;
 use weir_types::limits::Limits;
 
 /// Counts what a store's memories and tables hold and refuses more than the limits allow.
@@ -12,16 +14,19 @@ pub(crate) struct Limiter {
     memory_left: u64,
     table_elements_left: u64,
     memory_held: u64,
-    /// The first refusal, in words.
-    pub refused: Option<String>,
+    /// Told what is held, where somebody may ask during the run.
+    control: Option<Arc<Control>>,
+    /// The first refusal.
+    pub refused: Option<Limit>,
 }
 
 impl Limiter {
-    pub fn new(limits: &Limits) -> Self {
+    pub fn new(limits: &Limits, control: Option<Arc<Control>>) -> Self {
         Self {
             memory_left: limits.memory_max,
             table_elements_left: limits.table_elements_max,
             memory_held: 0,
+            control,
             refused: None,
         }
     }
@@ -30,31 +35,28 @@ impl Limiter {
     pub fn memory_peak(&self) -> u64 {
         self.memory_held
     }
-
-    fn refuse(&mut self, what: fmt::Arguments) {
-        self.refused.get_or_insert_with(|| what.to_string());
-    }
 }
 
 impl wasmtime::ResourceLimiter for Limiter {
     fn memory_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
-        let more = desired.saturating_sub(current) as u64;
-        if more > self.memory_left {
-            let (held, left) = (self.memory_held, self.memory_left);
-            self.refuse(format_args!(
-                "the program asked for {more} bytes of memory more than the {held} it holds, {left} were left: raise --memory-max to allow it"
-            ));
+        let asked = desired.saturating_sub(current) as u64;
+        let (held, left) = (self.memory_held, self.memory_left);
+        if asked > left {
+            self.refused.get_or_insert(Limit::Memory { asked, held, left });
             return Ok(false);
         }
-        self.memory_left -= more;
-        self.memory_held += more;
+        self.memory_left -= asked;
+        self.memory_held += asked;
+        if let Some(control) = &self.control {
+            control.hold_memory(self.memory_held);
+        }
         Ok(true)
     }
 
     fn table_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
         let more = desired.saturating_sub(current) as u64;
         if more > self.table_elements_left {
-            self.refuse(format_args!("the program asked for a table of {desired} elements, more than it may hold"));
+            self.refused.get_or_insert(Limit::Table { asked: desired as u64 });
             return Ok(false);
         }
         self.table_elements_left -= more;

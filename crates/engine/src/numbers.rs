@@ -1,7 +1,7 @@
 //! Functions of core modules: they take and give numbers, and each call has an instance of its own. A library is set up
 //! by its `_initialize` first. Names are those of the module, which may be anything; numbers are decimal, or `0x...`.
 
-use crate::core::{CoreProgram, Live};
+use crate::core::CoreProgram;
 use crate::error::{Error, Kind};
 use crate::exports::{is_ours, list, or_those, signature};
 use crate::run::Run;
@@ -85,20 +85,12 @@ impl<'p> ModuleFunction<'p> {
     ///
     /// # Errors
     /// A grant cannot be honoured, an import is not granted, or the function traps or meets a limit.
-    pub fn call(&self, run: &Run<'_>, args: &[Val]) -> Result<Called, Error> {
-        self.program.on_own_stack(|| self.call_here(run, args))?
-    }
-
-    fn call_here(&self, run: &Run<'_>, args: &[Val]) -> Result<Called, Error> {
+    pub fn call(&self, run: Run<'_>, args: &[Val]) -> Result<Called, Error> {
         let args: Vec<CoreVal> = args.iter().filter_map(to_core).collect();
-        let called = self.program.set_up(run, |live: &mut Live| {
-            let mut results = vec![CoreVal::I32(0); self.results.len()];
-            live.call_values(&self.name, &args, &mut results)?;
-            Ok(results)
-        })?;
-        Ok(match called {
-            Err(code) => Called::Exited(code),
-            Ok(results) => {
+        let mut results = vec![CoreVal::I32(0); self.results.len()];
+        Ok(match self.program.call(run, &self.name, &args, &mut results)? {
+            Some(code) => Called::Exited(code),
+            None => {
                 let mut values: Vec<Val> = results.iter().filter_map(from_core).collect();
                 Called::Returned(if values.len() > 1 { Some(Val::Tuple(values)) } else { values.pop() })
             }

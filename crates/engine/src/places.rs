@@ -6,7 +6,8 @@
 //! order. File grants (and `--save` targets) that lie in none of them add a preopened `/` at the end.
 
 use crate::blobs::{MADE_BY_THE_KERNEL, Source as BlobSource, directory_times, is_made_by_the_kernel};
-use crate::error::{Error, Kind};
+use crate::ends::{Input, Output};
+use crate::error::{Error, Hint, Kind, Limit};
 use crate::host_dirs::{self, HostDir};
 use crate::run::{Carried, Run};
 use crate::save::Save;
@@ -35,8 +36,8 @@ pub(crate) struct Places {
     pub sources: Vec<BlobSource>,
     /// The blobs that a pack names, by number from [`REFERENCES`](weir_vfs::pack::REFERENCES).
     pub references: Vec<BlobSource>,
-    /// The mapped streams, by number from [`FIRST_STREAM`]; `None` is stdin and stdout.
-    pub streams: Vec<Option<PathBuf>>,
+    /// The mapped streams, by number from [`FIRST_STREAM`].
+    pub streams: Vec<(Input, Output)>,
     /// The real directories.
     pub host_dirs: Vec<HostDir>,
 }
@@ -46,11 +47,11 @@ impl Places {
     ///
     /// # Errors
     /// A host path is missing or of the wrong kind, a path inside is impossible or given twice.
-    pub fn plan(run: &Run<'_>) -> Result<Self, Error> {
-        let Run { grants, saves, limits, carried, .. } = run;
+    pub fn plan(run: &mut Run<'_>) -> Result<Self, Error> {
+        let Run { grants, saves, limits, carried, .. } = *run;
         let image = Image { quota: limits.files, ..Image::default() };
         let (sources, streams, host_dirs) = Default::default();
-        let references = references(*carried)?;
+        let references = references(carried)?;
         let mut places = Self { image, sources, references, streams, host_dirs };
         let mut outside: Vec<String> = Vec::new();
         let mut opened: Vec<String> = Vec::new();
@@ -68,11 +69,21 @@ impl Places {
                 Added::File => outside.push(path),
             }
         }
+        for (guest, input, output) in std::mem::take(&mut run.streams) {
+            let path = tree_path(&guest)?;
+            check_parts(&guest, &path, limits)?;
+            if places.image.nodes.iter().any(|node| node.path == path) || path.is_empty() {
+                return Err(Error::new(Kind::Grant, format!("{guest} is granted twice: give it once")));
+            }
+            let kind = NodeKind::Stream(places.stream(input, output));
+            places.image.nodes.push(BootNode { path: path.clone(), times: Times::default(), read_only: false, kind });
+            outside.push(path);
+        }
         // What a pack opens is there already, and a place of the run may be laid over it.
         for preopen in carried.iter().flat_map(|carried| &carried.preopens) {
             opened.push(tree_path(preopen)?);
         }
-        for save in *saves {
+        for save in saves {
             let path = tree_path(&save.guest)?;
             places.prepare_save(save, &path, &opened)?;
             outside.push(path);
@@ -96,17 +107,22 @@ impl Places {
             Source::Bytes(bytes) => (NodeKind::Bytes(bytes.clone()), Times::default()),
             Source::Scratch => (NodeKind::Directory(None), Times::default()),
             Source::Stream(host) => {
-                let number = FIRST_STREAM + self.streams.len() as u32;
-                if let Some(host) = host {
-                    check_stream(place, Path::new(host))?;
-                }
-                self.streams.push(host.as_ref().map(PathBuf::from));
-                (NodeKind::Stream(StreamId(number)), Times::default())
+                let (input, output) = match host {
+                    Some(host) => {
+                        check_stream(place, Path::new(host))?;
+                        (Input::Path(host.into()), Output::Path(host.into()))
+                    }
+                    None => (Input::Process, Output::Process),
+                };
+                (NodeKind::Stream(self.stream(input, output)), Times::default())
             }
             Source::HostDir { host, read_only } => {
                 let fd = host_dirs::FIRST_FD + self.host_dirs.len() as u32;
                 if !Path::new(host).is_dir() {
-                    return Err(Error::new(Kind::Grant, format!("--host-dir {}: {host} is no directory", place.guest)));
+                    return Err(Error::new(
+                        Kind::Grant,
+                        format!("the host directory at {}: {host} is no directory", place.guest),
+                    ));
                 }
                 self.host_dirs.push(HostDir { guest: place.guest.clone(), host: host.clone(), read_only: *read_only });
                 return Ok(Added::Directory(PreopenTarget::Host(fd)));
@@ -123,18 +139,21 @@ impl Places {
         Ok(added)
     }
 
+    fn stream(&mut self, input: Input, output: Output) -> StreamId {
+        self.streams.push((input, output));
+        StreamId(FIRST_STREAM + self.streams.len() as u32 - 1)
+    }
+
     fn mount(&mut self, place: &Place, host: &Path) -> Result<(NodeKind, Times), Error> {
-        let wrong = |what: String| Error::new(Kind::Grant, format!("--mount {}: {what}", place.guest));
+        let wrong = |what: String| Error::new(Kind::Grant, format!("the mount at {}: {what}", place.guest));
         let meta = fs::metadata(host).map_err(|error| wrong(format!("{}: {error}", host.display())))?;
         let times = directory_times(&meta);
         // Names of entries are looked up from here for as long as the program runs.
         let host = fs::canonicalize(host).map_err(|error| wrong(format!("{}: {error}", host.display())))?;
         if is_made_by_the_kernel(&host) && (meta.is_dir() || meta.is_file()) {
             if meta.is_dir() {
-                return Err(wrong(format!(
-                    "{} is {MADE_BY_THE_KERNEL}: mount single files of it, or grant it with --host-dir",
-                    host.display()
-                )));
+                let what = format!("{} is {MADE_BY_THE_KERNEL}: mount single files of it", host.display());
+                return Err(wrong(what).with_hint(Hint::GrantAsHostDirectory));
             }
             let bytes = read_whole(&host).map_err(|error| wrong(format!("{}: {error}", host.display())))?;
             return Ok((NodeKind::Bytes(bytes), times));
@@ -149,7 +168,8 @@ impl Places {
             let blob = self.source(BlobSource::file(host, &meta));
             Ok((NodeKind::File { blob, offset: 0, size: meta.len() }, times))
         } else {
-            Err(wrong(format!("{} is neither a file nor a directory: hand it over with --stream", host.display())))
+            let what = format!("{} is neither a file nor a directory", host.display());
+            Err(wrong(what).with_hint(Hint::GrantAsStream))
         }
     }
 
@@ -167,10 +187,7 @@ impl Places {
         if needed <= limits.files.inodes_max {
             return Ok(());
         }
-        let most = limits.files.inodes_max;
-        let what =
-            format!("the grants need {needed} files and directories, but the limit is {most}: raise --inodes-max");
-        Err(Error::new(Kind::Grant, what))
+        Err(Error::met(Limit::Inodes { needed, most: limits.files.inodes_max }).of_kind(Kind::Grant))
     }
 
     /// Whether a file, and no directory, is at `path`.
@@ -187,7 +204,7 @@ impl Places {
     fn prepare_save(&mut self, save: &Save, path: &str, opened: &[String]) -> Result<(), Error> {
         let real = |place: &&HostDir| tree_path(&place.guest).is_ok_and(|dir| is_below(path, &dir));
         if let Some(dir) = self.host_dirs.iter().find(real) {
-            let what = format!("--save {}: it lies in the host directory {} already", save.guest, dir.host);
+            let what = format!("{} cannot be saved: it lies in the host directory {} already", save.guest, dir.host);
             return Err(Error::new(Kind::Grant, what));
         }
         if opened.iter().any(|open| is_below(path, open)) {
@@ -332,7 +349,7 @@ fn is_below(path: &str, directory: &str) -> bool {
 
 fn check_stream(place: &Place, host: &Path) -> Result<(), Error> {
     let parent = host.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let wrong = |what: String| Err(Error::new(Kind::Grant, format!("--stream {}: {what}", place.guest)));
+    let wrong = |what: String| Err(Error::new(Kind::Grant, format!("the stream at {}: {what}", place.guest)));
     if host.is_dir() {
         return wrong(format!("{} is a directory", host.display()));
     }
@@ -348,14 +365,7 @@ mod tests {
 
     fn plan(places: Vec<Place>, saves: &[Save]) -> Result<Places, Error> {
         let (grants, limits) = (Grants { places, ..Grants::default() }, Limits::default());
-        Places::plan(&Run {
-            grants: &grants,
-            limits: &limits,
-            saves,
-            trace: false,
-            discard_output: false,
-            carried: None,
-        })
+        Places::plan(&mut Run { saves, ..Run::new(&grants, &limits) })
     }
 
     fn place(guest: &str, source: Source) -> Place {
@@ -381,15 +391,7 @@ mod tests {
         grants.places = vec![place("/a/b", Source::Scratch), place("/a/c", Source::Scratch)];
         for (inodes_max, fits) in [(3, false), (4, true)] {
             limits.files.inodes_max = inodes_max;
-            let run = Run {
-                grants: &grants,
-                limits: &limits,
-                saves: &[],
-                trace: false,
-                discard_output: false,
-                carried: None,
-            };
-            assert_eq!(Places::plan(&run).is_ok(), fits, "{inodes_max}");
+            assert_eq!(Places::plan(&mut Run::new(&grants, &limits)).is_ok(), fits, "{inodes_max}");
         }
     }
 
@@ -423,7 +425,7 @@ mod tests {
             (vec![place("/a", Source::Scratch), place("/a/", Source::Scratch)], "granted twice"),
             (vec![place("/", Source::Bytes(Vec::new()))], "cannot be a file"),
             (vec![place("/a", Source::Mount("/does/not/exist".into()))], "/does/not/exist"),
-            (vec![place("/a", Source::Mount("/dev/null".into()))], "--stream"),
+            (vec![place("/a", Source::Mount("/dev/null".into()))], "neither a file nor"),
             (vec![place("/a", Source::Mount("/proc/self".into()))], "mount single files"),
             (
                 vec![place("/a", Source::Bytes(vec![])), place("/a/b/c", Source::Scratch)],

@@ -1,5 +1,6 @@
 //! One run of a program, whatever its kind: what it is given, and how it ended.
 
+use crate::ends::{Ends, Input, Output};
 use crate::save::Save;
 use crate::stats::Stats;
 use crate::trace::Trace;
@@ -17,10 +18,19 @@ pub struct Run<'a> {
     pub saves: &'a [Save],
     /// Record every WASI call; the program must have been linked for that.
     pub trace: bool,
-    /// Throw away what the program writes to stdout and stderr.
-    pub discard_output: bool,
+    /// What its standard streams are connected to.
+    pub ends: Ends,
+    /// Streams that are objects of whoever runs it, by their path inside.
+    pub streams: Vec<(String, Input, Output)>,
     /// What the program carries inside it, if it is a pack that was linked anew for this run.
     pub carried: Option<&'a Carried>,
+}
+
+impl<'a> Run<'a> {
+    /// A run with these grants and limits on this process's own ends. Nothing is saved or recorded.
+    pub fn new(grants: &'a Grants, limits: &'a Limits) -> Self {
+        Self { grants, limits, saves: &[], trace: false, ends: Ends::default(), streams: Vec::new(), carried: None }
+    }
 }
 
 /// What a pack brings into a run besides its code.

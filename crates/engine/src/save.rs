@@ -4,6 +4,7 @@
 //! it was or complete. A directory that holds anything is never replaced; that is refused before the
 //! program runs. Symbolic links are copied as links; streams and device nodes are left out.
 
+use crate::blocking::to_the_end;
 use crate::error::{Error, Kind};
 use crate::state::RunState;
 use std::fs;
@@ -207,7 +208,7 @@ impl<'a> LinkedTree<'a> {
         let memory = instance.get_memory(&mut *store, "weir_memory").ok_or_else(none)?;
         let buffer = instance
             .get_typed_func::<(), i32>(&mut *store, "weir_buffer")
-            .and_then(|function| function.call(&mut *store, ()))
+            .and_then(|function| to_the_end(function.call_async(&mut *store, ())))
             .map_err(|_| none())?;
         Ok(Self {
             memory,
@@ -238,7 +239,7 @@ impl<'a> LinkedTree<'a> {
     }
 
     fn stat(&mut self, node: u32) -> Result<(u8, u64), Error> {
-        let answer = self.stat.call(&mut *self.store, node);
+        let answer = to_the_end(self.stat.call_async(&mut *self.store, node));
         self.checked(answer)?;
         let record = self.buffer(24)?;
         Ok((record[0], word(&record[16..24])))
@@ -251,9 +252,7 @@ impl Tree for LinkedTree<'_> {
             return Err(Error::new(Kind::Save, "the path is too long"));
         }
         self.buffer(path.len())?.copy_from_slice(path.as_bytes());
-        let answer = self
-            .lookup
-            .call(&mut *self.store, path.len() as u32)
+        let answer = to_the_end(self.lookup.call_async(&mut *self.store, path.len() as u32))
             .map_err(|error| Error::new(Kind::Save, format!("the program's file system failed: {error}")))?;
         u32::try_from(answer).map_err(|_| errno_error(-answer))
     }
@@ -273,7 +272,7 @@ impl Tree for LinkedTree<'_> {
     }
 
     fn next(&mut self, node: u32, cookie: u64) -> Result<Option<(String, u32, u64)>, Error> {
-        let answer = self.next.call(&mut *self.store, (node, cookie));
+        let answer = to_the_end(self.next.call_async(&mut *self.store, (node, cookie)));
         let len = self.checked(answer)?;
         if len == 0 {
             return Ok(None);
@@ -288,13 +287,13 @@ impl Tree for LinkedTree<'_> {
     }
 
     fn read(&mut self, node: u32, offset: u64) -> Result<Vec<u8>, Error> {
-        let answer = self.read.call(&mut *self.store, (node, offset));
+        let answer = to_the_end(self.read.call_async(&mut *self.store, (node, offset)));
         let len = self.checked(answer)?;
         Ok(self.buffer(len)?.to_vec())
     }
 
     fn readlink(&mut self, node: u32) -> Result<String, Error> {
-        let answer = self.readlink.call(&mut *self.store, node);
+        let answer = to_the_end(self.readlink.call_async(&mut *self.store, node));
         let len = self.checked(answer)?;
         self.text(0, len)
     }

@@ -5,10 +5,10 @@
 
 use crate::cache::Seen;
 use crate::error::{Error, Kind};
-use std::cell::OnceCell;
 use std::fs;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 use weir_types::Digest;
 
@@ -32,7 +32,7 @@ pub struct Program {
     path: PathBuf,
     format: Format,
     digest: Digest,
-    bytes: OnceCell<Vec<u8>>,
+    bytes: OnceLock<Vec<u8>>,
     open_time: Duration,
 }
 
@@ -50,7 +50,7 @@ impl Program {
         let noted = notes.filter(|_| meta.is_file() && meta.len() >= NOTE_BYTES_MIN);
         if let Some((digest, format)) = noted.and_then(|folder| recall(folder, path)) {
             let open_time = started.elapsed();
-            return Ok(Self { path: path.into(), format, digest, bytes: OnceCell::new(), open_time });
+            return Ok(Self { path: path.into(), format, digest, bytes: OnceLock::new(), open_time });
         }
         let bytes = read(path)?;
         let format = format_of(path, &bytes)?;
@@ -59,7 +59,7 @@ impl Program {
             note(folder, path, &digest, format);
         }
         let open_time = started.elapsed();
-        Ok(Self { path: path.into(), format, digest, bytes: OnceCell::from(bytes), open_time })
+        Ok(Self { path: path.into(), format, digest, bytes: OnceLock::from(bytes), open_time })
     }
 
     /// A program from memory; `name` stands for it in messages.
@@ -71,7 +71,7 @@ impl Program {
         let bytes = assemble(&path, bytes)?;
         let format = format_of(&path, &bytes)?;
         let digest = Digest(*blake3::hash(&bytes).as_bytes());
-        Ok(Self { path, format, digest, bytes: OnceCell::from(bytes), open_time: Duration::ZERO })
+        Ok(Self { path, format, digest, bytes: OnceLock::from(bytes), open_time: Duration::ZERO })
     }
 
     /// The path it was opened by.

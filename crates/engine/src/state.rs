@@ -1,5 +1,6 @@
 //! What the host holds for one run of a core program.
 
+use crate::arm::{Limited, Thread};
 use crate::blobs::Blobs;
 use crate::clock::{Clock, Random};
 use crate::deadline::Deadline;
@@ -23,8 +24,15 @@ pub(crate) struct RunState {
     pub clock: Clock,
     pub random: Random,
     pub deadline: Deadline,
+    pub thread: Thread,
     pub limiter: Limiter,
     pub trace: Option<Trace>,
     /// Real directories, only with a grant of tier `host`.
     pub host_dirs: Option<WasiP1Ctx>,
+}
+
+impl Limited for RunState {
+    fn limiter(&mut self) -> &mut Limiter {
+        &mut self.limiter
+    }
 }

@@ -12,7 +12,7 @@ const P3: &str = include_str!("component/canary_p3.wat");
 
 fn load(text: &str) -> ComponentProgram {
     let program = Program::from_bytes("canary.wat", text.as_bytes().to_vec()).unwrap();
-    ComponentProgram::load(&program, UnknownImports::Refuse, &Limits::default(), None).unwrap()
+    ComponentProgram::load(&program, UnknownImports::Refuse, &Limits::default(), None, weir_engine::as_it_is).unwrap()
 }
 
 /// Two files of the host that no program may see. One has the very path under which the program is
@@ -41,8 +41,8 @@ impl Host {
         let places = vec![Place { guest: self.same.clone(), source: Source::Bytes(canary.to_vec()) }];
         let grants = Grants { places, ..Grants::default() };
         let limits = Limits::default();
-        let run = Run { grants: &grants, limits: &limits, saves, trace: false, discard_output: false, carried: None };
-        load(&text).run(&run).unwrap().exit_code
+        let run = Run { saves, ..Run::new(&grants, &limits) };
+        load(&text).run(run).unwrap().exit_code
     }
 }
 
@@ -73,9 +73,10 @@ fn drafts_of_0_3_are_refused_by_name() {
     let text = P3.replace("VERSION", "0.3.0-rc-2026-03-15").replace("SECRET", "/x").replace("CANARY", "x");
     let program = Program::from_bytes("canary.wat", text.into_bytes()).unwrap();
     let (grants, limits) = (Grants::default(), Limits::default());
-    let run = Run { grants: &grants, limits: &limits, saves: &[], trace: false, discard_output: false, carried: None };
-    let loaded = ComponentProgram::load(&program, UnknownImports::Refuse, &Limits::default(), None);
-    let error = loaded.and_then(|component| component.run(&run)).unwrap_err();
+    let run = Run::new(&grants, &limits);
+    let loaded =
+        ComponentProgram::load(&program, UnknownImports::Refuse, &Limits::default(), None, weir_engine::as_it_is);
+    let error = loaded.and_then(|component| component.run(run)).unwrap_err();
     assert_eq!(error.kind(), Kind::Program);
     assert!(error.to_string().contains("draft"), "{error}");
 }

@@ -121,12 +121,11 @@ fn child() {
     print!("{MARK}");
     std::io::stdout().flush().unwrap();
     let program = Program::open(Path::new(&path), None).unwrap();
-    let run =
-        Run { grants: &grants, limits: &limits, saves: &saves, trace: false, discard_output: false, carried: None };
+    let run = Run { saves: &saves, ..Run::new(&grants, &limits) };
     // Compiled once for all tests: the cache is part of what is tested.
     let cache = Path::new(&path).parent().and_then(|folder| Cache::at(&folder.join("compiled")));
-    match ComponentProgram::load(&program, UnknownImports::Refuse, &limits, cache.as_ref())
-        .and_then(|component| component.run(&run))
+    match ComponentProgram::load(&program, UnknownImports::Refuse, &limits, cache.as_ref(), weir_engine::as_it_is)
+        .and_then(|component| component.run(run))
     {
         Ok(outcome) => std::process::exit(outcome.exit_code as i32),
         Err(error) => {
@@ -197,12 +196,12 @@ fn limits_end_a_program_wherever_it_is() {
         assert!(error.contains("kind Limit") && error.contains(words), "{error}");
         assert!(started.elapsed() < Duration::from_secs(20));
     };
-    limited(Guest::new(folder, "p2", &["spin"]).set("WEIR_TEST_TIME_MAX_MS", "300"), "--time-max");
-    limited(Guest::new(folder, "p2", &["spin"]).set("WEIR_TEST_FUEL_MAX", "10000000"), "--fuel-max");
+    limited(Guest::new(folder, "p2", &["spin"]).set("WEIR_TEST_TIME_MAX_MS", "300"), "ran longer");
+    limited(Guest::new(folder, "p2", &["spin"]).set("WEIR_TEST_FUEL_MAX", "10000000"), "fuel");
     for program in BOTH {
-        limited(Guest::new(folder, program, &["sleep", "3600"]).set("WEIR_TEST_TIME_MAX_MS", "300"), "--time-max");
+        limited(Guest::new(folder, program, &["sleep", "3600"]).set("WEIR_TEST_TIME_MAX_MS", "300"), "ran longer");
         let flood = || Guest::new(folder, program, &["flood"]).set("WEIR_TEST_OUTPUT_MAX", "100000");
-        limited(flood(), "--output-max");
+        limited(flood(), "more output");
         assert!(printed(&flood().output()).len() <= 100_000);
     }
 }
@@ -425,9 +424,10 @@ fn an_unknown_import_is_named() {
     let text = text.replace("(component $c (export \"x\" (func)) )", RUN);
     let program = Program::from_bytes("x.wat", text.into_bytes()).unwrap();
     let (grants, limits) = (Grants::default(), Limits::default());
-    let run = Run { grants: &grants, limits: &limits, saves: &[], trace: false, discard_output: false, carried: None };
-    let loaded = ComponentProgram::load(&program, UnknownImports::Refuse, &Limits::default(), None);
-    let error = loaded.and_then(|component| component.run(&run)).unwrap_err();
+    let run = Run::new(&grants, &limits);
+    let loaded =
+        ComponentProgram::load(&program, UnknownImports::Refuse, &Limits::default(), None, weir_engine::as_it_is);
+    let error = loaded.and_then(|component| component.run(run)).unwrap_err();
     assert_eq!(error.kind(), Kind::Import);
     assert!(error.to_string().contains("`acme:keys/store@1.0.0`"), "{error}");
 }
@@ -445,9 +445,10 @@ const RUN: &str = r#"
 fn a_library_is_no_command() {
     let program = Program::from_bytes("x.wat", b"(component)".to_vec()).unwrap();
     let (grants, limits) = (Grants::default(), Limits::default());
-    let run = Run { grants: &grants, limits: &limits, saves: &[], trace: false, discard_output: false, carried: None };
-    let loaded = ComponentProgram::load(&program, UnknownImports::Refuse, &Limits::default(), None);
-    let error = loaded.and_then(|component| component.run(&run)).unwrap_err();
+    let run = Run::new(&grants, &limits);
+    let loaded =
+        ComponentProgram::load(&program, UnknownImports::Refuse, &Limits::default(), None, weir_engine::as_it_is);
+    let error = loaded.and_then(|component| component.run(run)).unwrap_err();
     assert_eq!(error.kind(), Kind::Program);
     assert!(error.to_string().contains("no entry point `wasi:cli/run`"), "{error}");
 }

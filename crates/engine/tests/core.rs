@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 use weir_engine::{Cache, CoreProgram, Error, Kind, Outcome, Program, Run};
-use weir_types::grants::{Clock, Grants, Random};
+use weir_types::grants::{Clock, Grants, Random, UnknownImports};
 use weir_types::limits::{Limits, MIB};
 
 /// Runs a module whose body follows a memory of one page and the usual imports.
@@ -24,8 +24,8 @@ fn run(body: &str, grants: &Grants, limits: &Limits) -> Result<Outcome, Error> {
 
 fn run_module(text: &str, grants: &Grants, limits: &Limits) -> Result<Outcome, Error> {
     let program = Program::from_bytes("test.wat", text.as_bytes().to_vec())?;
-    let core = CoreProgram::load(&program, b"as it is", limits, None, |bytes| Ok(bytes.to_vec()))?;
-    core.run(&Run { grants, limits, saves: &[], trace: false, discard_output: false, carried: None })
+    let core = CoreProgram::load(&program, b"as it is", limits, UnknownImports::Refuse, None, weir_engine::as_it_is)?;
+    core.run(Run::new(grants, limits))
 }
 
 fn exit_code(body: &str, grants: &Grants) -> u32 {
@@ -82,9 +82,9 @@ fn seeded_randomness_is_reproducible() {
 fn an_endless_loop_ends_by_time_or_fuel() {
     let body = r#"(func (export "_start") (loop $l (br $l)))"#;
     let (kind, text) = failure(body, Limits { time_max: Some(Duration::from_millis(50)), ..Limits::default() });
-    assert!(kind == Kind::Limit && text.contains("--time-max"), "{text}");
+    assert!(kind == Kind::Limit && text.contains("ran longer"), "{text}");
     let (kind, text) = failure(body, Limits { fuel_max: Some(100_000), ..Limits::default() });
-    assert!(kind == Kind::Limit && text.contains("--fuel-max"), "{text}");
+    assert!(kind == Kind::Limit && text.contains("fuel"), "{text}");
 }
 
 #[test]
@@ -93,7 +93,7 @@ fn an_endless_sleep_ends_by_time() {
         (i64.store (i32.const 24) (i64.const 3600000000000))
         (drop (call $poll (i32.const 0) (i32.const 100) (i32.const 1) (i32.const 200))))"#;
     let (kind, text) = failure(body, Limits { time_max: Some(Duration::from_millis(50)), ..Limits::default() });
-    assert!(kind == Kind::Limit && text.contains("--time-max"), "{text}");
+    assert!(kind == Kind::Limit && text.contains("ran longer"), "{text}");
 }
 
 #[test]
@@ -106,7 +106,7 @@ fn endless_output_ends_by_its_limit() {
     assert!(kind == Kind::Limit || text.contains("outside its memory"), "{text}");
     let body = body.replace("2000000", "1");
     let (kind, text) = failure(&body, Limits { output_max: Some(3), ..Limits::default() });
-    assert!(kind == Kind::Limit && text.contains("--output-max"), "{text}");
+    assert!(kind == Kind::Limit && text.contains("more output"), "{text}");
 }
 
 #[test]
@@ -117,13 +117,13 @@ fn growing_past_the_memory_limit_fails_as_webassembly_says() {
     assert_eq!(run(body, &Grants::default(), &limits).unwrap().exit_code, 9);
     let body = r#"(func (export "_start") (drop (memory.grow (i32.const 100))) unreachable)"#;
     let (kind, text) = failure(body, limits);
-    assert!(kind == Kind::Trap && text.contains("--memory-max"), "{text}");
+    assert!(kind == Kind::Trap && text.contains("bytes of memory"), "{text}");
     let big = run_module(
         "(module (memory (export \"memory\") 100) (func (export \"_start\")))",
         &Grants::default(),
         &Limits { memory_max: MIB, ..Limits::default() },
     );
-    assert!(big.unwrap_err().to_string().contains("--memory-max"));
+    assert!(big.unwrap_err().to_string().contains("bytes of memory"));
 }
 
 #[test]
@@ -177,18 +177,16 @@ fn compiled_code_is_reused_and_survives_corruption() {
     let load = || {
         let program = Program::from_bytes("t.wat", text.into()).unwrap();
         let limits = Limits::default();
-        let core = CoreProgram::load(&program, b"as it is", &limits, Some(&cache), |bytes| Ok(bytes.to_vec())).unwrap();
-        core.run(&Run {
-            grants: &Grants::default(),
-            limits: &limits,
-            saves: &[],
-            trace: false,
-            discard_output: false,
-            carried: None,
-        })
-        .unwrap()
-        .stats
-        .cache_hit
+        let core = CoreProgram::load(
+            &program,
+            b"as it is",
+            &limits,
+            UnknownImports::Refuse,
+            Some(&cache),
+            weir_engine::as_it_is,
+        )
+        .unwrap();
+        core.run(Run::new(&Grants::default(), &limits)).unwrap().stats.cache_hit
     };
     assert!(!load());
     assert!(load());
@@ -209,11 +207,12 @@ const ENDLESS: &str = r#"(module (memory (export "memory") 1) (func (export "_st
 fn each_run_of_a_program_has_its_own_deadline() {
     let program = Program::from_bytes("test.wat", ENDLESS.as_bytes().to_vec()).unwrap();
     let within = |time| Limits { time_max: Some(Duration::from_millis(time)), ..Limits::default() };
-    let core = CoreProgram::load(&program, b"", &within(1), None, |bytes| Ok(bytes.to_vec())).unwrap();
+    let core =
+        CoreProgram::load(&program, b"", &within(1), UnknownImports::Refuse, None, weir_engine::as_it_is).unwrap();
     let run = |limits: &Limits| {
         let grants = Grants::default();
-        let run = Run { grants: &grants, limits, saves: &[], trace: false, discard_output: false, carried: None };
-        core.run(&run).unwrap_err().to_string()
+        let run = Run::new(&grants, limits);
+        core.run(run).unwrap_err().to_string()
     };
     std::thread::scope(|scope| {
         let long = scope.spawn(|| run(&within(1500)));
@@ -235,10 +234,11 @@ fn a_limit_of_a_run_that_the_code_cannot_keep_is_refused() {
     let fuel = Limits { fuel_max: Some(1000), ..Limits::default() };
     let both = Limits { time_max: time.time_max, fuel_max: fuel.fuel_max, ..Limits::default() };
     let run = |loaded: &Limits, limits: &Limits| {
-        let core = CoreProgram::load(&program, b"", loaded, None, |bytes| Ok(bytes.to_vec())).unwrap();
+        let core =
+            CoreProgram::load(&program, b"", loaded, UnknownImports::Refuse, None, weir_engine::as_it_is).unwrap();
         let grants = Grants::default();
-        let run = Run { grants: &grants, limits, saves: &[], trace: false, discard_output: false, carried: None };
-        core.run(&run).map(|outcome| outcome.exit_code).map_err(|error| (error.kind(), error.to_string()))
+        let run = Run::new(&grants, limits);
+        core.run(run).map(|outcome| outcome.exit_code).map_err(|error| (error.kind(), error.to_string()))
     };
     for (limits, named) in [(&time, "time"), (&fuel, "fuel"), (&both, "fuel")] {
         let (kind, message) = run(&none, limits).unwrap_err();

@@ -9,22 +9,26 @@ mod builtin;
 mod code;
 mod component;
 mod error;
+mod head;
 mod inspect;
 pub mod lift;
 pub mod limits;
 mod link;
 mod module;
+mod once;
 pub mod p1;
 pub mod pack;
 mod restart;
 
 pub use builtin::{SHIM, link, link_unvalidated};
 pub use error::{LinkError, LinkErrorKind, MemoryProblem};
+pub use head::{component_head, has_shared_memory, module_head};
 pub use inspect::{ComponentKind, ImportReport, InspectError, Inspection, Kind, PathString, Verdict, inspect};
 pub use link::{
     DroppedSection, Exit, LinkOptions, LinkReport, Linked, RemainingImport, Unwind, link_unvalidated_with_shim,
     link_with_shim,
 };
+pub use once::for_one_use;
 
 /// The module name of the functions through which the shim reaches the program's memory. Calls to
 /// them are replaced by instructions.

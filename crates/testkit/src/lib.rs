@@ -10,4 +10,13 @@ mod wasi;
 
 pub use host::InHost;
 pub use linked::Linked;
+use std::borrow::Cow;
 pub use wasi::{Dirent, Wasi};
+
+/// A component for instances that serve one call each, as the front door prepares it.
+///
+/// # Errors
+/// Never.
+pub fn once(bytes: &[u8]) -> Result<Cow<'_, [u8]>, weir_engine::Error> {
+    Ok(weir_link::for_one_use(bytes).map_or(Cow::Borrowed(bytes), Cow::Owned))
+}

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use weir_engine::{CoreProgram, Live, Program, Run};
 use weir_link::p1::P1_FUNCTIONS;
 use weir_link::{Exit, LinkOptions};
-use weir_types::grants::{Grants, Source};
+use weir_types::grants::{Grants, Source, UnknownImports};
 use weir_types::limits::Limits;
 
 /// A linked module whose WASI functions a test calls.
@@ -35,8 +35,8 @@ impl Linked {
     fn of_module(module: &'static str, grants: &Grants, limits: &Limits) -> Self {
         let host_dirs = grants.places.iter().any(|place| matches!(place.source, Source::HostDir { .. }));
         let core = core(Key { module, host_dirs, fuel: limits.fuel_max.is_some(), time: limits.time_max.is_some() });
-        let run = Run { grants, limits, saves: &[], trace: false, discard_output: false, carried: None };
-        Self { live: core.instantiate(&run).expect("the linked driver starts") }
+        let run = Run::new(grants, limits);
+        Self { live: core.instantiate(run).expect("the linked driver starts") }
     }
 
     /// Calls a function; a trap is an error text.
@@ -93,8 +93,10 @@ fn core(key: Key) -> Arc<CoreProgram> {
         time_max: key.time.then_some(std::time::Duration::MAX),
         ..Limits::default()
     };
-    let link = |bytes: &[u8]| Ok(weir_link::link(bytes, &options).expect("the driver links").bytes);
-    let core = CoreProgram::load(&program, b"", &limits, None, link).expect("the linked driver compiles");
+    let core = CoreProgram::load(&program, b"", &limits, UnknownImports::Refuse, None, |bytes| {
+        Ok(weir_link::link(bytes, &options).expect("the driver links").bytes.into())
+    })
+    .expect("the linked driver compiles");
     let core = Arc::new(core);
     made.push((key, Arc::clone(&core)));
     core

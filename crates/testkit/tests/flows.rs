@@ -63,7 +63,7 @@ fn lifted(main: &str, ty: &str, rest: &str) -> Program {
 }
 
 fn function(main: &str, ty: &str, rest: &str) -> LiftedFunction {
-    LiftedFunction::load(&lifted(main, ty, rest), None, &Limits::default(), None).unwrap()
+    LiftedFunction::load(&lifted(main, ty, rest), None, &Limits::default(), None, weir_testkit::once).unwrap()
 }
 
 fn show(result: Option<Val>) -> String {
@@ -250,7 +250,8 @@ fn a_trap_in_the_middle_ends_the_call_and_no_other() {
 #[test]
 fn what_flows_has_a_limit() {
     let limits = Limits { output_max: Some(100_000), ..Limits::default() };
-    let function = LiftedFunction::load(&lifted(FILTER, FLOWS, STDIO), None, &limits, None).unwrap();
+    let function =
+        LiftedFunction::load(&lifted(FILTER, FLOWS, STDIO), None, &limits, None, weir_testkit::once).unwrap();
     let input = Arg::Stream(Box::new(io::repeat(1)));
     let error = function.call_with_streams(vec![input], &mut |_| Box::new(io::sink())).unwrap_err();
     assert_eq!(error.kind(), Kind::Limit, "{error}");
@@ -260,7 +261,8 @@ fn what_flows_has_a_limit() {
 fn a_writer_that_says_nothing_is_not_waited_for_too_long() {
     let limits = Limits { time_max: Some(std::time::Duration::from_millis(200)), ..Limits::default() };
     for (ty, rest) in [(FLOWS, STDIO), (OF_IO, STDIO_OF_IO)] {
-        let function = LiftedFunction::load(&lifted(FILTER, ty, rest), None, &limits, None).unwrap();
+        let function =
+            LiftedFunction::load(&lifted(FILTER, ty, rest), None, &limits, None, weir_testkit::once).unwrap();
         let (silent, _writer) = io::pipe().unwrap();
         let silent = std::fs::File::from(std::os::fd::OwnedFd::from(silent));
         let mut args = vec![Arg::Stream(weir_engine::within_time(silent, &limits))];
@@ -374,7 +376,7 @@ fn a_file_that_is_written_flows() {
 #[test]
 fn an_instance_with_streams_puts_itself_back() {
     let program = lifted(FILTER, FLOWS, STDIO);
-    let kept = KeptFunction::load(&program, None, &Limits::default(), None).unwrap();
+    let kept = KeptFunction::load(&program, None, &Limits::default(), None, weir_engine::as_it_is).unwrap();
     let mut instance = kept.instance().unwrap();
     for round in 0..20 {
         let out = Shared::default();
@@ -419,7 +421,8 @@ fn files_are_streams_of_wasi_io() {
     let main = "(local.set $fd (call $open_in)) (call $seek (local.get $fd) (i64.const -5) (i32.const 2))
                 (local.set $other (call $open_out)) (call $copy (local.get $fd) (local.get $other))";
     let rest = "[files]\n\"/in\" = \"data\"\n\"/out\" = \"to\"\n";
-    let kept = KeptFunction::load(&lifted(main, OF_IO, rest), None, &Limits::default(), None).unwrap();
+    let kept =
+        KeptFunction::load(&lifted(main, OF_IO, rest), None, &Limits::default(), None, weir_engine::as_it_is).unwrap();
     let mut instance = kept.instance().unwrap();
     for _ in 0..3 {
         let out = Shared::default();

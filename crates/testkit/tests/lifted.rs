@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use weir_engine::{KeptFunction, Kind, LiftedFunction, LiftedInstance, Program, Val};
+use weir_engine::{KeptFunction, Kind, LiftedFunction, LiftedInstance, Limit, Program, Val};
 use weir_link::lift::{Binding, lift};
 use weir_types::limits::Limits;
 
@@ -79,7 +79,7 @@ fn lifted() -> Program {
 }
 
 fn function() -> LiftedFunction {
-    LiftedFunction::load(&lifted(), Some("f"), &Limits::default(), None).unwrap()
+    LiftedFunction::load(&lifted(), Some("f"), &Limits::default(), None, weir_testkit::once).unwrap()
 }
 
 /// One test at a time: what others compile meanwhile would count as memory that calls leave behind.
@@ -140,7 +140,7 @@ fn every_order_of_two_calls_gives_the_same() {
 }
 
 /// What a call of a kept instance gives, in words.
-fn call_kept(instance: &mut LiftedInstance<'_>, what: &str) -> String {
+fn call_kept(instance: &mut LiftedInstance, what: &str) -> String {
     match instance.call(&[Val::String(what.into())]) {
         Ok(Some(value)) => weir_engine::wave::show(&value),
         Ok(None) => "nothing".into(),
@@ -151,7 +151,8 @@ fn call_kept(instance: &mut LiftedInstance<'_>, what: &str) -> String {
 #[test]
 fn an_instance_puts_itself_back_between_calls() {
     let _alone = alone();
-    let (fresh, kept) = (function(), KeptFunction::load(&lifted(), None, &Limits::default(), None).unwrap());
+    let (fresh, kept) =
+        (function(), KeptFunction::load(&lifted(), None, &Limits::default(), None, weir_engine::as_it_is).unwrap());
     let mut instance = kept.instance().unwrap();
     let kinds = ["p", "e", "b", "b"];
     // Every order of three, several times over.
@@ -164,7 +165,7 @@ fn an_instance_puts_itself_back_between_calls() {
 #[test]
 fn an_instance_that_trapped_is_lost_and_the_next_one_is_not() {
     let _alone = alone();
-    let kept = KeptFunction::load(&lifted(), None, &Limits::default(), None).unwrap();
+    let kept = KeptFunction::load(&lifted(), None, &Limits::default(), None, weir_engine::as_it_is).unwrap();
     for trap in ["t", "g"] {
         let mut instance = kept.instance().unwrap();
         assert_eq!(call_kept(&mut instance, "b"), call(&function(), "b"));
@@ -189,14 +190,14 @@ fn calls_from_several_threads() {
 fn limits_hold() {
     let _alone = alone();
     let limits = Limits { memory_max: 1 << 18, ..Limits::default() };
-    let small = LiftedFunction::load(&lifted(), Some("f"), &limits, None).unwrap();
+    let small = LiftedFunction::load(&lifted(), Some("f"), &limits, None, weir_testkit::once).unwrap();
     let error = small.call(&[Val::String("p".into())]).unwrap_err();
     assert_eq!(error.kind(), Kind::Limit, "{error}");
     let limits = Limits { result_bytes_max: 5, ..Limits::default() };
-    let short = LiftedFunction::load(&lifted(), Some("f"), &limits, None).unwrap();
+    let short = LiftedFunction::load(&lifted(), Some("f"), &limits, None, weir_testkit::once).unwrap();
     let error = short.call(&[Val::String("p".into())]).unwrap_err();
     assert_eq!(error.kind(), Kind::Limit, "{error}");
-    assert!(error.to_string().contains("--result-max"), "{error}");
+    assert_eq!(error.limit(), Some(&Limit::Result { most: 5 }), "{error}");
 }
 
 /// A function with parameters of many types.
@@ -208,7 +209,7 @@ fn many() -> LiftedFunction {
     let program = Program::from_bytes("program.wat", PROGRAM.into()).unwrap();
     let lifted = lift(program.bytes().unwrap(), &Binding::parse(MANY).unwrap()).unwrap();
     let program = Program::from_bytes("many.wasm", lifted.bytes).unwrap();
-    LiftedFunction::load(&program, None, &Limits::default(), None).unwrap()
+    LiftedFunction::load(&program, None, &Limits::default(), None, weir_testkit::once).unwrap()
 }
 
 /// A call with arguments of every kind.
@@ -266,7 +267,7 @@ fn a_command_for_wasi_0_2_is_lifted_without_its_adapter() {
     let lifted = lift(program.bytes().unwrap(), &Binding::parse(binding).unwrap()).unwrap();
     assert_eq!(lifted.report.denied, ["wasi:sockets/network"]);
     let program = Program::from_bytes("lifted.wasm", lifted.bytes).unwrap();
-    let kept = KeptFunction::load(&program, None, &Limits::default(), None).unwrap();
+    let kept = KeptFunction::load(&program, None, &Limits::default(), None, weir_engine::as_it_is).unwrap();
     let mut instance = kept.instance().unwrap();
     let mut run = |words: &[&str]| {
         let words = Val::List(words.iter().map(|word| Val::String((*word).into())).collect());
@@ -333,7 +334,7 @@ fn handles_that_do_not_exist_are_errors_and_the_start_is_that_of_wasi_0_2() {
     let binding = "program = \"p\"\nexport = \"f: func() -> result<_, failure>\"\n";
     let lifted = lift(program.bytes().unwrap(), &Binding::parse(binding).unwrap()).unwrap();
     let program = Program::from_bytes("lifted.wasm", lifted.bytes).unwrap();
-    let kept = KeptFunction::load(&program, None, &Limits::default(), None).unwrap();
+    let kept = KeptFunction::load(&program, None, &Limits::default(), None, weir_engine::as_it_is).unwrap();
     let mut instance = kept.instance().unwrap();
     for _ in 0..2 {
         assert_eq!(weir_engine::wave::show(&instance.call(&[]).unwrap().unwrap()), "ok");
@@ -431,7 +432,7 @@ fn a_command_for_wasi_0_3_waits_for_its_own_streams_and_is_a_function_that_does_
     let lifted = lift(program.bytes().unwrap(), &Binding::parse(BINDING).unwrap()).unwrap();
     assert_eq!((lifted.report.once, lifted.report.denied), (None, Vec::new()));
     let program = Program::from_bytes("lifted.wasm", lifted.bytes).unwrap();
-    let kept = KeptFunction::load(&program, None, &Limits::default(), None).unwrap();
+    let kept = KeptFunction::load(&program, None, &Limits::default(), None, weir_engine::as_it_is).unwrap();
     let mut instance = kept.instance().unwrap();
     let mut run = |text: &str| {
         let result = instance.call(&[Val::String(text.into())]).unwrap();

@@ -12,6 +12,8 @@ mod digest;
 #[cfg(not(target_family = "wasm"))]
 pub mod entry;
 pub mod grants;
+#[cfg(not(target_family = "wasm"))]
+pub mod head;
 pub mod limits;
 #[cfg(not(target_family = "wasm"))]
 mod shown;

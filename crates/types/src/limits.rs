@@ -30,6 +30,9 @@ pub struct Limits {
     pub table_elements_max: u64,
     /// Wall-clock time of the run. Default none: a command-line program may wait for its user.
     pub time_max: Option<Duration>,
+    /// Whether code can be interrupted though no time is set: for programs that share threads with others or may be
+    /// stopped. Default no: it costs speed in loops.
+    pub interruptible: bool,
     /// Fuel, wasmtime's count of executed operations. Default none: counting costs speed.
     pub fuel_max: Option<u64>,
     /// Bytes written to stdout, stderr and mapped streams together. Default none: a pipe is a
@@ -57,6 +60,7 @@ impl Default for Limits {
             memory_max: 4 * GIB,
             table_elements_max: 10_000_000,
             time_max: None,
+            interruptible: false,
             fuel_max: None,
             output_max: None,
             stack_max: 8 * MIB,

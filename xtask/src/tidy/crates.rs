@@ -8,13 +8,14 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 
 /// Crates of this workspace and those of it that each may import.
-const IMPORTS: [(&str, &[&str]); 8] = [
+const IMPORTS: [(&str, &[&str]); 9] = [
     ("weir-types", &[]),
     ("weir-vfs", &["weir-types"]),
     ("weir-link", &["weir-types", "weir-vfs"]),
     ("weir-engine", &["weir-types", "weir-vfs"]),
     ("weir-store", &["weir-types"]),
-    ("weir", &["weir-types", "weir-vfs", "weir-link", "weir-engine", "weir-store"]),
+    ("weir", &["weir-types", "weir-link", "weir-engine", "weir-store"]),
+    ("weir-cli", &["weir", "weir-types", "weir-link", "weir-engine", "weir-store"]),
     ("weir-testkit", &["weir-types", "weir-vfs", "weir-link", "weir-engine"]),
     ("xtask", &[]),
 ];
@@ -32,11 +33,10 @@ const OWNERS: [(&str, &str); 10] = [
     ("oci-client", "weir-store"),
     // Each of the two has a runtime of its own: one for what programs wait for, one for what registries send.
     ("tokio*", "weir-engine weir-store"),
-    // wasmtime brings it along; the engine reads with it what a component says about its own use.
-    ("wasmparser", "weir-link weir-engine"),
+    ("wasmparser", "weir-link"),
     ("wasm-encoder", "weir-link"),
     ("wit-*", "weir-link"),
-    ("clap*", "weir"),
+    ("clap*", "weir-cli"),
 ];
 
 /// Crates that also run inside modules, and everything they may depend on: nothing that needs `std`.

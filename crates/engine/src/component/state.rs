@@ -4,12 +4,15 @@ use super::clocks::{ClocksView, SharedClock};
 use super::files::{Files, FilesView};
 use super::net::{Hooks, LookupView, Reach};
 use super::random::Generators;
-use super::stdio::Ends;
+use super::stdio::Standard;
+use crate::arm::{Limited, Thread};
+use crate::control::Control;
 use crate::deadline::Deadline;
 use crate::error::{Error, Kind};
 use crate::host_dirs;
 use crate::limiter::Limiter;
 use crate::places::Places;
+use crate::ports::Ports;
 use crate::run::Run;
 use http::uri::PathAndQuery;
 use std::collections::HashMap;
@@ -31,7 +34,9 @@ pub(crate) struct State {
     pub table: ResourceTable,
     pub files: Files,
     preopens: Vec<Preopen>,
-    pub ends: Arc<Ends>,
+    pub ports: Arc<Ports>,
+    pub control: Arc<Control>,
+    pub deadline: Deadline,
     pub clock: SharedClock,
     random: Generators,
     http: WasiHttpCtx,
@@ -43,20 +48,23 @@ pub(crate) struct State {
 
 impl State {
     /// Everything that `run` grants, laid out by `places`.
-    pub fn new(run: &Run<'_>, mut places: Places) -> Result<Self, Error> {
+    pub fn new(
+        run: Run<'_>,
+        mut places: Places,
+        control: Arc<Control>,
+        (thread, deadline): (Thread, Deadline),
+    ) -> Result<Self, Error> {
         let (grants, limits) = (run.grants, run.limits);
         let clock = SharedClock::new(grants.clock);
-        let ends = Ends::new(
-            std::mem::take(&mut places.streams),
-            limits.output_max,
-            run.discard_output,
-            Deadline::new(limits.time_max),
-        );
+        let mapped = std::mem::take(&mut places.streams);
+        // Whatever else a component does goes on while it waits for a stream: its ports never block.
+        let ports = Ports::new(run.ends, mapped, limits.output_max, &control, (Thread::Shared, deadline));
+        let standard = |index| Standard { ports: ports.clone(), index };
         let reach = Reach::new(grants.net.clone());
         let mut builder = WasiCtxBuilder::new();
-        builder.stdin(ends.stdin()).stdout(ends.stdout()).stderr(ends.stderr());
+        builder.stdin(standard(0)).stdout(standard(1)).stderr(standard(2));
         builder.args(&grants.args).envs(&grants.env);
-        builder.allow_blocking_current_thread(true);
+        builder.allow_blocking_current_thread(thread == Thread::Own);
         reach.apply(&mut builder);
         host_dirs::grant(&mut builder, &places.host_dirs)?;
         let files = Files::boot(&mut places, clock.clone()).map_err(|errno| {
@@ -71,13 +79,15 @@ impl State {
             table,
             files,
             preopens: places.image.preopens,
-            ends,
+            ports,
+            deadline,
             clock,
             random,
             http: WasiHttpCtx::new(),
             paths: RelativePaths::default(),
             hooks: Hooks(reach),
-            limiter: Limiter::new(limits),
+            limiter: Limiter::new(limits, Some(control.clone())),
+            control,
         })
     }
 
@@ -85,7 +95,7 @@ impl State {
         FilesView {
             files: &self.files,
             preopens: &self.preopens,
-            ends: &self.ends,
+            ports: &self.ports,
             table: &mut self.table,
             host: self.wasi.filesystem(),
         }
@@ -126,5 +136,11 @@ impl WasiView for State {
 impl WasiHttpView for State {
     fn http(&mut self) -> WasiHttpCtxView<'_> {
         WasiHttpCtxView { hooks: &mut self.hooks, table: &mut self.table, ctx: &mut self.http }
+    }
+}
+
+impl Limited for State {
+    fn limiter(&mut self) -> &mut Limiter {
+        &mut self.limiter
     }
 }

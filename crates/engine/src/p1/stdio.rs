@@ -1,78 +1,49 @@
-//! The stream ends of a program: stdin, stdout, stderr and mapped streams, straight on the host's
-//! descriptors. One system call per call of the program; no buffering of our own, so nothing is
-//! lost when a run is cut short. Output is counted against its limit here.
+//! The streams of a core program: its numbered ends, each with the ports that it has used so far. A call reads or writes
+//! straight between the host and the program's memory.
 
 use super::memory::Guest;
-use crate::deadline::Deadline;
-use crate::error::Stop;
-use crate::opening::open;
-use crate::sys::{Errno, Failure, Outcome, PIPE_BYTES, errno};
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::io::{self, IoSlice, IoSliceMut};
-use std::path::PathBuf;
+use crate::ports::{Port, Ports};
+use crate::sys::{Errno, Outcome};
+use std::io::IoSliceMut;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
-/// One end to read from or write to.
-#[derive(Debug)]
-pub(crate) enum End {
-    Stdin,
-    Stdout,
-    Stderr,
-    /// A host path, opened at its first use in each direction.
-    Path {
-        path: PathBuf,
-        reader: Option<OwnedFd>,
-        writer: Option<OwnedFd>,
-    },
-    /// stdin when read, stdout when written.
-    Both,
-    /// Takes what is written and forgets it.
-    Discard,
-    /// Closed by the program, or never there.
-    Closed,
-}
-
-/// The stream ends of one run and what they cost so far.
+/// The streams of one run.
 #[derive(Debug)]
 pub(crate) struct Streams {
-    ends: Vec<End>,
-    output_left: Option<u64>,
-    deadline: Deadline,
-    /// Bytes read and written, for statistics.
-    pub bytes_in: u64,
-    pub bytes_out: u64,
+    ports: Arc<Ports>,
+    ends: Vec<Option<End>>,
+}
+
+/// An end that the program has.
+#[derive(Debug)]
+struct End {
+    /// Its number among the ends of the run: the program may give it another one.
+    index: u32,
+    reader: Option<Port>,
+    writer: Option<Port>,
 }
 
 impl Streams {
-    /// stdin, stdout and stderr as 0, 1, 2, then `mapped`.
-    pub fn new(
-        mapped: Vec<Option<PathBuf>>,
-        output_max: Option<u64>,
-        discard_output: bool,
-        deadline: Deadline,
-    ) -> Self {
-        let mut ends = if discard_output {
-            vec![End::Stdin, End::Discard, End::Discard]
-        } else {
-            vec![End::Stdin, End::Stdout, End::Stderr]
-        };
-        ends.extend(mapped.into_iter().map(|path| match path {
-            Some(path) => End::Path { path, reader: None, writer: None },
-            None => End::Both,
-        }));
-        Self { ends, output_left: output_max, deadline, bytes_in: 0, bytes_out: 0 }
+    /// stdin, stdout and stderr as 0, 1, 2, then the `mapped` ones.
+    pub fn new(ports: Arc<Ports>, mapped: usize) -> Self {
+        let ends = (0..3 + mapped as u32).map(|index| Some(End { index, reader: None, writer: None }));
+        Self { ports, ends: ends.collect() }
+    }
+
+    fn end(&mut self, index: u32) -> Outcome<&mut End> {
+        let end = self.ends.get_mut(index as usize).and_then(Option::as_mut);
+        end.ok_or_else(|| Errno::Badf.into())
     }
 
     /// The end of this number, if the program still has it.
-    pub fn end(&self, index: u32) -> Outcome<&End> {
-        match self.ends.get(index as usize) {
-            None | Some(End::Closed) => Err(Errno::Badf.into()),
-            Some(end) => Ok(end),
-        }
+    pub fn check(&self, index: u32) -> Outcome {
+        self.ends.get(index as usize).and_then(Option::as_ref).map(|_| ()).ok_or_else(|| Errno::Badf.into())
     }
 
     pub fn close(&mut self, index: u32) -> Outcome {
         self.end(index)?;
-        self.ends[index as usize] = End::Closed;
+        self.ends[index as usize] = None;
         Ok(())
     }
 
@@ -80,142 +51,61 @@ impl Streams {
         self.end(from)?;
         self.end(to)?;
         if from != to {
-            self.ends[to as usize] = std::mem::replace(&mut self.ends[from as usize], End::Closed);
+            self.ends[to as usize] = self.ends[from as usize].take();
         }
         Ok(())
     }
 
     /// Whether this end is a terminal.
-    pub fn is_terminal(&self, index: u32) -> Outcome<bool> {
-        Ok(match self.end(index)? {
-            End::Stdin => rustix::termios::isatty(rustix::stdio::stdin()),
-            End::Stdout => rustix::termios::isatty(rustix::stdio::stdout()),
-            End::Stderr => rustix::termios::isatty(rustix::stdio::stderr()),
-            _ => false,
-        })
+    pub fn is_terminal(&mut self, index: u32) -> Outcome<bool> {
+        let index = self.end(index)?.index;
+        Ok(self.ports.is_terminal(index))
     }
 
     /// What the program may do with this end: (read, write).
-    pub fn directions(&self, index: u32) -> Outcome<(bool, bool)> {
-        Ok(match self.end(index)? {
-            End::Stdin => (true, false),
-            End::Stdout | End::Stderr | End::Discard => (false, true),
-            _ => (true, true),
-        })
+    pub fn directions(&mut self, index: u32) -> Outcome<(bool, bool)> {
+        let index = self.end(index)?.index;
+        self.ports.directions(index).ok_or_else(|| Errno::Badf.into())
     }
 
     /// Reads into the buffers of an iovec array; returns the bytes read, 0 at the end.
-    pub fn read(&mut self, index: u32, guest: &mut Guest, iovs: u32, count: u32) -> Outcome<u32> {
+    pub fn poll_read(
+        &mut self,
+        context: &mut Context<'_>,
+        index: u32,
+        guest: &mut Guest,
+        (iovs, count): (u32, u32),
+    ) -> Poll<Outcome<u32>> {
         let spans = guest.spans(iovs, count)?;
-        let deadline = self.deadline;
-        let fd = self.reader(index)?;
-        deadline.wait_readable(fd)?;
+        let port = self.port(index, false)?;
         let mut buffers = disjoint(guest, &spans)?;
-        let read = retry(|| io::readv(fd, &mut buffers))?;
-        self.bytes_in += read as u64;
-        Ok(read as u32)
+        let read = ready!(port.poll_read(context, &mut buffers))?;
+        Poll::Ready(Ok(read as u32))
     }
 
     /// Writes the buffers of an iovec array; returns the bytes written, at least one if any were given.
-    pub fn write(&mut self, index: u32, guest: &Guest, iovs: u32, count: u32) -> Outcome<u32> {
+    pub fn poll_write(
+        &mut self,
+        context: &mut Context<'_>,
+        index: u32,
+        guest: &Guest,
+        (iovs, count): (u32, u32),
+    ) -> Poll<Outcome<u32>> {
         let spans = guest.spans(iovs, count)?;
-        let total: u64 = spans.iter().map(|(_, len)| u64::from(*len)).sum();
-        let mut buffers = spans.iter().map(|(at, len)| guest.slice(*at, *len)).collect::<Outcome<Vec<_>>>()?;
-        self.charge(total)?;
-        if matches!(self.end(index)?, End::Discard) {
-            return Ok(u32::try_from(total).unwrap_or(u32::MAX));
-        }
-        let standard = matches!(self.end(index)?, End::Stdout | End::Stderr | End::Both);
-        let deadline = self.deadline;
-        let fd = self.writer(index)?;
-        if deadline.left().is_some() {
-            deadline.wait_writable(fd)?;
-            if !is_file(fd) {
-                cut(&mut buffers, PIPE_BYTES);
-            }
-        }
-        let buffers: Vec<IoSlice<'_>> = buffers.into_iter().map(IoSlice::new).collect();
-        match retry(|| io::writev(fd, &buffers)) {
-            Ok(written) => {
-                self.bytes_out += written as u64;
-                Ok(written as u32)
-            }
-            Err(Errno::Pipe) if standard => Err(Failure::Stop(Stop::BrokenPipe.into())),
-            Err(errno) => Err(errno.into()),
-        }
+        let buffers = spans.iter().map(|(at, len)| guest.slice(*at, *len)).collect::<Outcome<Vec<_>>>()?;
+        let written = ready!(self.port(index, true)?.poll_write(context, &buffers))?;
+        Poll::Ready(Ok(written as u32))
     }
 
-    fn charge(&mut self, bytes: u64) -> Outcome {
-        let Some(left) = &mut self.output_left else { return Ok(()) };
-        *left = left.checked_sub(bytes).ok_or_else(|| {
-            Failure::Stop(
-                Stop::Limit("the program wrote more output than it may: raise --output-max to allow it".into()).into(),
-            )
-        })?;
-        Ok(())
-    }
-
-    fn reader(&mut self, index: u32) -> Outcome<BorrowedFd<'_>> {
-        self.end(index)?;
-        let deadline = self.deadline;
-        match &mut self.ends[index as usize] {
-            End::Stdin | End::Both => Ok(rustix::stdio::stdin()),
-            End::Path { path, reader, .. } => {
-                if reader.is_none() {
-                    *reader = Some(open(path, rustix::fs::OFlags::RDONLY, &deadline)?);
-                }
-                reader.as_ref().map(|fd| fd.as_fd()).ok_or(Failure::Errno(Errno::Io))
-            }
-            _ => Err(Errno::Badf.into()),
+    /// The port of this end for one direction, opened at its first use.
+    pub fn port(&mut self, index: u32, write: bool) -> Outcome<&mut Port> {
+        let ports = self.ports.clone();
+        let end = self.end(index)?;
+        let place = if write { &mut end.writer } else { &mut end.reader };
+        if place.is_none() {
+            *place = Some(if write { ports.writer(end.index)? } else { ports.reader(end.index)? });
         }
-    }
-
-    fn writer(&mut self, index: u32) -> Outcome<BorrowedFd<'_>> {
-        self.end(index)?;
-        let deadline = self.deadline;
-        match &mut self.ends[index as usize] {
-            End::Stdout | End::Both => Ok(rustix::stdio::stdout()),
-            End::Stderr => Ok(rustix::stdio::stderr()),
-            End::Path { path, writer, .. } => {
-                if writer.is_none() {
-                    use rustix::fs::OFlags;
-                    *writer = Some(open(path, OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC, &deadline)?);
-                }
-                writer.as_ref().map(|fd| fd.as_fd()).ok_or(Failure::Errno(Errno::Io))
-            }
-            _ => Err(Errno::Badf.into()),
-        }
-    }
-
-    /// Whether a read would not block now; ends that cannot be polled are always ready.
-    pub fn poll_fd(&mut self, index: u32, write: bool) -> Outcome<BorrowedFd<'_>> {
-        if write { self.writer(index) } else { self.reader(index) }
-    }
-}
-
-fn is_file(fd: BorrowedFd<'_>) -> bool {
-    use rustix::fs::FileType;
-    rustix::fs::fstat(fd).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile)
-}
-
-/// Leaves at most `max` bytes of the buffers.
-fn cut(buffers: &mut [&[u8]], max: usize) {
-    let mut left = max;
-    for buffer in buffers {
-        *buffer = &buffer[..buffer.len().min(left)];
-        left -= buffer.len();
-    }
-}
-
-/// Runs a system call again when a signal cut it short, and waits when the descriptor is in
-/// non-blocking mode (a terminal that another process switched, for instance).
-fn retry(mut call: impl FnMut() -> io::Result<usize>) -> Result<usize, Errno> {
-    loop {
-        match call() {
-            Err(io::Errno::INTR) => {}
-            Err(io::Errno::AGAIN) => std::thread::sleep(std::time::Duration::from_millis(1)),
-            result => return result.map_err(errno),
-        }
+        place.as_mut().ok_or_else(|| Errno::Badf.into())
     }
 }
 

@@ -2,13 +2,14 @@
 
 use super::memory::Guest;
 use crate::state::RunState;
-use wasmtime::{Caller, Func, Store};
+use wasmtime::{Caller, Linker};
 
-/// The import `weir.trace`.
+/// Defines the import.
 #[allow(clippy::too_many_arguments, reason = "the signature is fixed: a function id, nine slots, a result")]
-pub(crate) fn function(store: &mut Store<RunState>) -> Func {
-    Func::wrap(
-        store,
+pub(crate) fn define(linker: &mut Linker<RunState>) -> wasmtime::Result<()> {
+    let defined = linker.func_wrap(
+        "weir",
+        "trace",
         |mut call: Caller<'_, RunState>,
          function: u32,
          a0: i64,
@@ -32,5 +33,6 @@ pub(crate) fn function(store: &mut Store<RunState>) -> Func {
             }
             call.data_mut().trace = Some(trace);
         },
-    )
+    );
+    defined.map(drop)
 }

@@ -5,8 +5,8 @@
 
 use std::process::ExitCode;
 use std::time::Instant;
-use weir_engine::{Cache, CoreProgram, Error, Live, Program, Run};
-use weir_types::grants::Grants;
+use weir_engine::{Cache, CoreProgram, Ends, Error, Live, Program, Run};
+use weir_types::grants::{Grants, UnknownImports};
 use weir_types::limits::Limits;
 
 fn main() -> ExitCode {
@@ -29,17 +29,24 @@ fn main() -> ExitCode {
 fn measure(path: &str, count: usize, args: Vec<String>, idle: bool) -> Result<(), Error> {
     let (grants, limits) = (Grants { args, ..Grants::default() }, Limits::default());
     let cache = Cache::of_user();
-    let run = Run { grants: &grants, limits: &limits, saves: &[], trace: false, discard_output: true, carried: None };
+    let run = || Run { ends: Ends::silent(), ..Run::new(&grants, &limits) };
     let started = Instant::now();
     let program = Program::open(path.as_ref(), cache.as_ref().map(Cache::folder))?;
-    let core = CoreProgram::load(&program, b"instances", &limits, cache.as_ref(), |bytes| Ok(bytes.to_vec()))?;
+    let core = CoreProgram::load(
+        &program,
+        b"instances",
+        &limits,
+        UnknownImports::Refuse,
+        cache.as_ref(),
+        weir_engine::as_it_is,
+    )?;
     let load = started.elapsed();
     // The first one pays for what all share.
-    drop(instance(&core, &run, idle)?);
+    drop(instance(&core, run(), idle)?);
     let (before, mut kept) = (private_bytes(), Vec::new());
     let started = Instant::now();
     for _ in 0..count {
-        kept.push(instance(&core, &run, idle)?);
+        kept.push(instance(&core, run(), idle)?);
     }
     let made = started.elapsed();
     let after = private_bytes();
@@ -51,7 +58,7 @@ fn measure(path: &str, count: usize, args: Vec<String>, idle: bool) -> Result<()
     Ok(())
 }
 
-fn instance(core: &CoreProgram, run: &Run<'_>, idle: bool) -> Result<Live, Error> {
+fn instance(core: &CoreProgram, run: Run<'_>, idle: bool) -> Result<Live, Error> {
     let mut live = core.instantiate(run)?;
     if !idle {
         // A program that exits by itself ends its call with an error, and its memory stays as it is.

@@ -3,7 +3,7 @@
 use crate::common::*;
 use weir_engine::{CoreProgram, Error, Program, Run};
 use weir_link::LinkOptions;
-use weir_types::grants::{Grants, Source};
+use weir_types::grants::{Grants, Source, UnknownImports};
 use weir_types::limits::Limits;
 use weir_vfs::Errno;
 
@@ -21,11 +21,12 @@ fn exit_code(fields: &str) -> Result<u32, Error> {
     );
     let limits = Limits::default();
     let program = Program::from_bytes("odd.wat", text.into_bytes())?;
-    let link = |bytes: &[u8]| Ok(weir_link::link(bytes, &LinkOptions::default()).expect("it links").bytes);
-    let core = CoreProgram::load(&program, b"", &limits, None, link)?;
+    let core = CoreProgram::load(&program, b"", &limits, UnknownImports::Refuse, None, |bytes| {
+        Ok(weir_link::link(bytes, &LinkOptions::default()).expect("it links").bytes.into())
+    })?;
     let grants = Grants { places: vec![place("/", Source::Scratch)], ..Grants::default() };
-    let run = Run { grants: &grants, limits: &limits, saves: &[], trace: false, discard_output: false, carried: None };
-    core.run(&run).map(|outcome| outcome.exit_code)
+    let run = Run::new(&grants, &limits);
+    core.run(run).map(|outcome| outcome.exit_code)
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::OnceLock;
 use weir_engine::{CoreProgram, Error, Kind, Outcome, Program, Run, Save};
 use weir_link::LinkOptions;
-use weir_types::grants::{Grants, Source};
+use weir_types::grants::{Grants, Source, UnknownImports};
 use weir_types::limits::Limits;
 
 /// Makes `out/`, `out/file` ("written"), `out/dir/`, `out/link` -> `file`, removes `out/old` if there is
@@ -45,11 +45,13 @@ fn run(ending: &str, places: Vec<weir_types::grants::Place>, saves: &[Save]) -> 
     let limits = Limits::default();
     let core = CORE.get_or_init(|| {
         let program = Program::from_bytes("save.wat", PROGRAM.into()).unwrap();
-        let link = |bytes: &[u8]| Ok(weir_link::link(bytes, &LinkOptions::default()).expect("it links").bytes);
-        CoreProgram::load(&program, b"", &limits, None, link).unwrap()
+        CoreProgram::load(&program, b"", &limits, UnknownImports::Refuse, None, |bytes| {
+            Ok(weir_link::link(bytes, &LinkOptions::default()).expect("it links").bytes.into())
+        })
+        .unwrap()
     });
     let grants = Grants { args: vec![ending.into()], places, ..Grants::default() };
-    core.run(&Run { grants: &grants, limits: &limits, saves, trace: false, discard_output: false, carried: None })
+    core.run(Run { saves, ..Run::new(&grants, &limits) })
 }
 
 fn save(guest: &str, host: &Path) -> Save {

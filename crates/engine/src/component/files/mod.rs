@@ -9,9 +9,9 @@ pub(super) mod p2;
 pub(super) mod p3;
 
 use super::clocks::SharedClock;
-use super::stdio::Ends;
 use crate::blobs::Blobs;
 use crate::places::Places;
+use crate::ports::Ports;
 use crate::trace::{Function, Trace};
 use crate::uses::{PathUse, absolute};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -547,7 +547,7 @@ fn nanoseconds(seconds: u64, nanoseconds: u32) -> Result<u64, Errno> {
 pub(crate) struct FilesView<'a> {
     pub files: &'a Files,
     pub preopens: &'a [Preopen],
-    pub ends: &'a Arc<Ends>,
+    pub ports: &'a Arc<Ports>,
     pub table: &'a mut ResourceTable,
     pub host: &'a mut WasiFilesystemCtx,
 }

@@ -2,6 +2,7 @@
 //! tree; what is not is a granted directory of the host and goes to wasmtime-wasi unchanged.
 
 use super::{Access, Contents, Descriptor, FilesView, Listing, Node, OpenFlags, TRANSFER_BYTES_MAX, identity_hash};
+use crate::component::stdio;
 use std::sync::Arc;
 use types::{ErrorCode, HostDescriptor, HostDirectoryEntryStream};
 use wasmtime::component::Resource;
@@ -43,7 +44,7 @@ impl HostDescriptor for FilesView<'_> {
         let Some(descriptor) = self.tree(&fd) else { return self.host().read_via_stream(fd, offset) };
         let stream: DynInputStream = match descriptor.reading().map_err(fail)? {
             Contents::File(node) => Box::new(FileInput { node: Some(node), position: offset }),
-            Contents::Stream(stream) => Box::new(self.ends.reader(stream).map_err(fail)?),
+            Contents::Stream(stream) => Box::new(stdio::reader(self.ports, stream).map_err(fail)?),
         };
         Ok(self.table.push(stream)?)
     }
@@ -279,7 +280,7 @@ impl FilesView<'_> {
     fn output(&mut self, descriptor: &Descriptor, position: Option<u64>) -> FsResult<Resource<DynOutputStream>> {
         let stream: DynOutputStream = match descriptor.writing().map_err(fail)? {
             Contents::File(node) => Box::new(FileOutput { node: Some(node), position }),
-            Contents::Stream(stream) => Box::new(self.ends.writer(stream).map_err(fail)?),
+            Contents::Stream(stream) => Box::new(stdio::writer(self.ports, stream).map_err(fail)?),
         };
         Ok(self.table.push(stream)?)
     }

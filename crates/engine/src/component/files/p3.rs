@@ -6,7 +6,7 @@ use super::{
     Access, Contents, Descriptor, FilesView, Listing, Node, OpenFlags, TRANSFER_BYTES_MAX, WeirFiles, identity_hash,
 };
 use crate::component::state::State;
-use crate::component::stdio::{Direction, Port};
+use crate::component::stdio::{self, Stream};
 use std::iter;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -77,7 +77,7 @@ impl HostDescriptorWithStore<State> for WeirFiles {
         let (done, finished) = oneshot::channel();
         let source = descriptor.reading().and_then(|contents| match contents {
             Contents::File(node) => Ok(Reading::File { node, offset }),
-            Contents::Stream(stream) => store.get().ends.reader(stream).map(Reading::Port),
+            Contents::Stream(stream) => stdio::reader(store.get().ports, stream).map(Reading::Stream),
         });
         let stream = match source {
             Ok(source) => StreamReader::new(&mut store, ReadProducer { source, done: Promise(Some(done)) })?,
@@ -332,7 +332,7 @@ fn consume(
     let (done, finished) = oneshot::channel();
     let target = descriptor.writing().and_then(|contents| match contents {
         Contents::File(node) => Ok(Writing::File { node, offset }),
-        Contents::Stream(stream) => store.get().ends.writer(stream).map(Writing::Port),
+        Contents::Stream(stream) => stdio::writer(store.get().ports, stream).map(Writing::Stream),
     });
     match target {
         Ok(target) => data.pipe(&mut store, WriteConsumer { target, done: Promise(Some(done)) })?,
@@ -366,7 +366,7 @@ impl Drop for Promise {
 
 enum Reading {
     File { node: Arc<Node>, offset: u64 },
-    Port(Port),
+    Stream(Stream),
 }
 
 struct ReadProducer {
@@ -396,8 +396,8 @@ impl<D> StreamProducer<D> for ReadProducer {
     ) -> Poll<wasmtime::Result<StreamResult>> {
         let only_waiting = destination.remaining(store.as_context_mut()) == Some(0);
         let this = &mut *self;
-        if let Reading::Port(port) = &mut this.source {
-            match port.poll_ready(context, Direction::Read) {
+        if let Reading::Stream(stream) = &mut this.source {
+            match stream.poll_ready(context) {
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(errno)) => return this.end(Some(errno)),
                 Poll::Pending if finish => return Poll::Ready(Ok(StreamResult::Cancelled)),
@@ -414,18 +414,16 @@ impl<D> StreamProducer<D> for ReadProducer {
             Reading::File { node, offset } => {
                 node.read(*offset, &mut buffer[..len]).inspect(|read| *offset += *read as u64)
             }
-            Reading::Port(port) => port.read(&mut buffer[..len]),
+            Reading::Stream(stream) => match stream.poll_read(context, &mut buffer[..len]) {
+                Poll::Pending if finish => return Poll::Ready(Ok(StreamResult::Cancelled)),
+                poll => ready!(poll),
+            },
         };
         match read {
             Ok(0) => this.end(None),
             Ok(read) => {
                 destination.mark_written(read);
                 Poll::Ready(Ok(StreamResult::Completed))
-            }
-            Err(Errno::Again) if finish => Poll::Ready(Ok(StreamResult::Cancelled)),
-            Err(Errno::Again) => {
-                context.waker().wake_by_ref();
-                Poll::Pending
             }
             Err(errno) => this.end(Some(errno)),
         }
@@ -434,7 +432,7 @@ impl<D> StreamProducer<D> for ReadProducer {
 
 enum Writing {
     File { node: Arc<Node>, offset: Option<u64> },
-    Port(Port),
+    Stream(Stream),
 }
 
 struct WriteConsumer {
@@ -460,7 +458,7 @@ impl<D> StreamConsumer<D> for WriteConsumer {
             Writing::File { node, offset } => node.write(*offset, bytes).inspect(|written| {
                 *offset = offset.map(|offset| offset + *written as u64);
             }),
-            Writing::Port(port) => match port.poll_write(context, bytes) {
+            Writing::Stream(stream) => match stream.poll_write(context, bytes) {
                 Poll::Pending if finish => return Poll::Ready(Ok(StreamResult::Cancelled)),
                 poll => ready!(poll),
             },
