@@ -8,6 +8,7 @@ mod number;
 mod open;
 mod packed;
 mod program;
+mod running;
 mod weir;
 
 pub use error::{Error, Hint, Kind, Limit};
@@ -15,7 +16,8 @@ pub use grants::Grants;
 pub use open::{Located, locate, reference};
 pub use program::{Prepared, Program};
 pub use weir::Weir;
-pub use weir_engine::{Format, Input, Outcome, Output, Running, Stats, Usage, Written, pipe};
+pub use running::Running;
+pub use weir_engine::{Format, Input, Outcome, Output, Stats, Usage, Written, pipe};
 pub use weir_link::Inspection;
 pub use weir_types::grants::{Clock, Net, Random, Tier, UnknownImports};
 pub use weir_types::limits::{Limits, Quota};

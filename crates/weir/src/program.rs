@@ -4,12 +4,13 @@
 use crate::error::{Error, Kind};
 use crate::grants::Grants;
 use crate::packed;
+use crate::running::Running;
 use crate::weir::Weir;
 use std::borrow::Cow;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use weir_engine::{
-    Cache, Carried, ComponentProgram, CoreProgram, Format, Outcome, Run, Running, Stats, check_component, check_module,
+    Cache, Carried, ComponentProgram, CoreProgram, Format, Outcome, Run, Stats, check_component, check_module,
     is_served,
 };
 use weir_link::pack::Manifest;
@@ -272,10 +273,10 @@ impl Prepared {
         let (ends, streams) = (std::mem::take(&mut grants.ends), std::mem::take(&mut grants.streams));
         let mut run = Run { ends, streams, ..run_of(&grants, &limits) };
         match &*code {
-            Code::Component(component) => Ok(component.start(run)?),
+            Code::Component(component) => Ok(Running::new(component.start(run)?)),
             Code::Core(core, carried) => {
                 run.carried = carried.as_ref();
-                Ok(core.start(run)?)
+                Ok(Running::new(core.start(run)?))
             }
         }
     }
