@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use weir::{Format, Grants, Limits, Program, UnknownImports};
-use weir_engine::{Called, LiftedFunction, Sink, Val, open_within_time, wave, within_time, written_within_time};
+use weir_engine::{Called, LiftedFunction, Sink, Value, open_within_time, wave, within_time, written_within_time};
 use weir_types::limits::VALUE_BYTES_MAX;
 use weir_types::units::parse_size;
 
@@ -100,10 +100,11 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
             times.push(started.elapsed());
         }
     } else {
-        let args = wave::arguments(call, function.params(), &mut |path| fetch(path, &limits)).map_err(wrong)?;
+        let args: Arc<[Value]> =
+            wave::arguments(call, function.params(), &mut |path| fetch(path, &limits)).map_err(wrong)?.into();
         for _ in 0..options.repeat {
             let started = Instant::now();
-            result = function.call(&args)?;
+            result = function.call(args.clone())?;
             times.push(started.elapsed());
         }
     }
@@ -272,18 +273,18 @@ fn print_stats(times: &mut [Duration]) {
     }
 }
 
-fn finish(options: &Options, name: &str, result: Option<Val>, outputs: Outputs<'_>) -> Result<ExitCode, Failure> {
+fn finish(options: &Options, name: &str, result: Option<Value>, outputs: Outputs<'_>) -> Result<ExitCode, Failure> {
     let streams = !outputs.names.is_empty();
     let written = !outputs.written.is_empty();
     let value = match result {
         // What a program makes of it that nobody reads its output is no news.
         _ if outputs.gone.load(Ordering::Relaxed) => return Ok(exit::BROKEN_PIPE.into()),
-        Some(Val::Result(Err(failure))) => {
+        Some(Value::Result(Err(failure))) => {
             let failure = failure.as_deref();
             note!("weir: {name} failed: {}", failure.map_or_else(String::new, describe));
             return Ok(ExitCode::FAILURE);
         }
-        Some(Val::Result(Ok(value))) => value.map(|value| *value),
+        Some(Value::Result(Ok(value))) => value.map(|value| *value),
         other => other,
     };
     if streams || written {
@@ -301,7 +302,7 @@ fn finish(options: &Options, name: &str, result: Option<Val>, outputs: Outputs<'
 }
 
 /// Writes a result to its file or files, or prints it.
-fn keep(options: &Options, value: Option<&Val>) -> Result<ExitCode, Failure> {
+fn keep(options: &Options, value: Option<&Value>) -> Result<ExitCode, Failure> {
     if let (Some(folder), Some(value)) = (options.output.as_ref().filter(|path| is_folder(path)), value) {
         return write_parts(folder, value).map(|()| ExitCode::SUCCESS);
     }
@@ -320,7 +321,7 @@ fn keep(options: &Options, value: Option<&Val>) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn as_text(value: &Val) -> Vec<u8> {
+fn as_text(value: &Value) -> Vec<u8> {
     (wave::show(value) + "\n").into_bytes()
 }
 
@@ -328,10 +329,10 @@ fn is_folder(path: &Path) -> bool {
     path.is_dir() || path.as_os_str().as_encoded_bytes().ends_with(b"/")
 }
 
-fn write_parts(folder: &Path, value: &Val) -> Result<(), Failure> {
+fn write_parts(folder: &Path, value: &Value) -> Result<(), Failure> {
     match value {
-        Val::Record(fields) => fields.iter().try_for_each(|(name, value)| write_part(folder, name, value)),
-        Val::Tuple(parts) => {
+        Value::Record(fields) => fields.iter().try_for_each(|(name, value)| write_part(folder, name, value)),
+        Value::Tuple(parts) => {
             parts.iter().enumerate().try_for_each(|(at, value)| write_part(folder, &at.to_string(), value))
         }
         value => write_part(folder, "result", value),
@@ -339,9 +340,9 @@ fn write_parts(folder: &Path, value: &Val) -> Result<(), Failure> {
 }
 
 /// Writes a part of the result to a file of its name: an absent option to none, files by path to a directory.
-fn write_part(folder: &Path, name: &str, value: &Val) -> Result<(), Failure> {
+fn write_part(folder: &Path, name: &str, value: &Value) -> Result<(), Failure> {
     let path = folder.join(name);
-    if let Val::Option(inside) = value {
+    if let Value::Option(inside) = value {
         return inside.as_deref().map_or(Ok(()), |inside| write_part(folder, name, inside));
     }
     if let (Some(files), None) = (files_of(value), bytes_of(value)) {
@@ -358,15 +359,15 @@ fn write_part(folder: &Path, name: &str, value: &Val) -> Result<(), Failure> {
 }
 
 /// Paths and contents, if a value is a list or a map of those.
-fn files_of(value: &Val) -> Option<Vec<(&str, Vec<u8>)>> {
-    fn file<'v>(name: &'v Val, contents: &Val) -> Option<(&'v str, Vec<u8>)> {
-        if let Val::String(name) = name { Some((name, bytes_of(contents)?)) } else { None }
+fn files_of(value: &Value) -> Option<Vec<(&str, Vec<u8>)>> {
+    fn file<'v>(name: &'v Value, contents: &Value) -> Option<(&'v str, Vec<u8>)> {
+        if let Value::String(name) = name { Some((name, bytes_of(contents)?)) } else { None }
     }
     match value {
-        Val::Map(pairs) => pairs.iter().map(|(name, contents)| file(name, contents)).collect(),
-        Val::List(items) => {
+        Value::Map(pairs) => pairs.iter().map(|(name, contents)| file(name, contents)).collect(),
+        Value::List(items) => {
             let files = items.iter().map(|item| match item {
-                Val::Tuple(pair) => pair.split_first().and_then(|(name, rest)| file(name, rest.first()?)),
+                Value::Tuple(pair) => pair.split_first().and_then(|(name, rest)| file(name, rest.first()?)),
                 _ => None,
             });
             files.collect()
@@ -384,22 +385,19 @@ fn write_file(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
 }
 
 /// A text or bytes as they are.
-fn bytes_of(value: &Val) -> Option<Vec<u8>> {
+fn bytes_of(value: &Value) -> Option<Vec<u8>> {
     match value {
-        Val::String(text) => Some(text.clone().into_bytes()),
-        Val::List(items) => {
-            items.iter().map(|item| if let Val::U8(byte) = item { Some(*byte) } else { None }).collect()
-        }
-        _ => None,
+        Value::String(text) => Some(text.clone().into_bytes()),
+        value => value.as_bytes().map(<[u8]>::to_vec),
     }
 }
 
 /// A failure in words: those of lifted programs by their parts, others as they are.
-fn describe(failure: &Val) -> String {
-    let Val::Record(fields) = failure else { return wave::show(failure) };
+fn describe(failure: &Value) -> String {
+    let Value::Record(fields) = failure else { return wave::show(failure) };
     let text = |name: &str| {
         fields.iter().find(|(field, _)| field == name).and_then(|(_, value)| match value {
-            Val::String(text) => Some(text.trim_end()),
+            Value::String(text) => Some(text.trim_end()),
             _ => None,
         })
     };

@@ -174,6 +174,8 @@ fn help(hint: Hint) -> &'static str {
         Hint::TrapUnknownImports => "; with `--unknown-imports trap` it starts, and traps only if it calls one",
         Hint::CallFunctions => "; `weir call` calls them",
         Hint::CallTypedFunctions => ": `weir call` calls functions, `weir wit` shows them",
+        Hint::Pull => ": `weir pull` the pack from its registry, or pack it again",
+        Hint::Unpack => "; `weir unpack` it and run its program with --mount",
         Hint::Lift => "; `weir lift` makes a component of it that has WASI inside",
         _ => "",
     }

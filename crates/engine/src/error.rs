@@ -125,6 +125,10 @@ pub enum Hint {
     CallTypedFunctions,
     /// What it imports can be linked into it, as lifting does.
     Lift,
+    /// The blobs of a pack are not in the store: pulling the pack from its registry brings them.
+    Pull,
+    /// A pack takes no files besides its own: its program, unpacked, does.
+    Unpack,
 }
 
 impl Error {

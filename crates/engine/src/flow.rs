@@ -8,6 +8,7 @@ use crate::deadline::Deadline;
 use crate::error::{Error, Kind, Limit};
 use crate::opening::open;
 use crate::sys::{Failure as Failed, PIPE_BYTES};
+use crate::value::Value;
 use bytes::Bytes;
 use rustix::fs::OFlags;
 use std::fs::File;
@@ -37,15 +38,15 @@ pub type Sink = Box<dyn Write + Send>;
 /// An argument of a call.
 pub enum Arg {
     /// A value.
-    Value(Val),
+    Value(Value),
     /// What a parameter of type `stream<u8>` or `input-stream`, or an option of that, is read from.
     Stream(Box<dyn Read + Send>),
     /// What a parameter of type `output-stream`, or an option of that, is written to.
     Sink(Sink),
 }
 
-impl From<Val> for Arg {
-    fn from(value: Val) -> Self {
+impl From<Value> for Arg {
+    fn from(value: Value) -> Self {
         Arg::Value(value)
     }
 }

@@ -17,6 +17,7 @@ mod component;
 mod control;
 mod core;
 mod deadline;
+mod direct;
 mod ends;
 mod engines;
 mod error;
@@ -45,6 +46,7 @@ mod sys;
 mod ticker;
 mod trace;
 mod uses;
+mod value;
 pub mod wave;
 mod within;
 
@@ -67,8 +69,9 @@ pub use stats::Stats;
 pub use trace::{Calls, Function, Touch, Touched, Trace};
 pub use uses::{PathUse, Uses};
 
-/// Types and values of the component model, which functions take and give.
-pub use wasmtime::component::{Type, Val};
+pub use value::{Numbers, Value};
+/// Types of the component model.
+pub use wasmtime::component::Type;
 
 /// The BLAKE3 digest of `bytes`.
 pub fn digest(bytes: &[u8]) -> weir_types::Digest {

@@ -10,6 +10,7 @@ use crate::arm::{Limited, Thread, Watch, arm};
 use crate::blocking;
 use crate::cache::Cache;
 use crate::deadline::Deadline;
+use crate::direct::{self, Flat, InMemory, Params, Unlike};
 use crate::engines::Room;
 use crate::error::{Error, Hint, Kind, Limit};
 use crate::explain;
@@ -18,13 +19,14 @@ use crate::limiter::Limiter;
 use crate::load::{Loaded, load};
 use crate::recipe::{Kind as Recipes, Recipe};
 use crate::source::Program;
+use crate::value::Value;
 use std::borrow::Cow;
 use std::sync::{Arc, Mutex};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::OwnedSemaphorePermit;
 use wasmtime::component::{
-    Accessor, Component, ComponentExportIndex, ComponentType, Func, InstancePre, Linker, Lower, ResourceAny,
-    ResourceTable, Type, Val, types, types::ComponentItem,
+    Accessor, Component, ComponentExportIndex, ComponentNamedList, ComponentType, Func, InstancePre, Lift, Linker,
+    Lower, ResourceAny, ResourceTable, Type, Val, types, types::ComponentItem,
 };
 use wasmtime::{Engine, Store};
 use wasmtime_wasi_io::IoView;
@@ -44,6 +46,29 @@ struct Inner {
     results: Vec<Type>,
     limits: Limits,
     how: How,
+    form: Form,
+}
+
+/// In which form values are handed over.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// Directly; the result is in memory.
+    InMemory,
+    /// Directly; the result is a number or nothing.
+    Flat,
+    /// As the engine's own values.
+    Own,
+}
+
+impl Form {
+    fn of(params: &[(String, Type)], results: &[Type], how: How) -> Self {
+        let takes = direct::takes_all(params.iter().map(|(_, ty)| ty)) && results.iter().all(direct::takes);
+        match takes && how == How::Plain {
+            false => Form::Own,
+            true if results.iter().map(direct::flat_count).sum::<usize>() > 1 => Form::InMemory,
+            true => Form::Flat,
+        }
+    }
 }
 
 /// How a function is called.
@@ -149,7 +174,8 @@ impl Function {
             (false, false) => How::Plain,
         };
         let Found { name, params, results, .. } = found;
-        Ok(Self(Arc::new(Inner { room, pre, export, name, params, results, limits: limits.clone(), how })))
+        let form = Form::of(&params, &results, how);
+        Ok(Self(Arc::new(Inner { room, pre, export, name, params, results, limits: limits.clone(), how, form })))
     }
 
     /// Its name.
@@ -173,7 +199,8 @@ impl Function {
     /// # Errors
     /// The arguments have other types, or the function traps or meets a limit. A failure that the function's type
     /// speaks of is a result.
-    pub fn call(&self, args: &[Val]) -> Result<Option<Val>, Error> {
+    pub fn call(&self, args: impl Into<Arc<[Value]>>) -> Result<Option<Value>, Error> {
+        let args = args.into();
         if self.0.how != How::Plain {
             let args = args.iter().cloned().map(Arg::Value).collect();
             return self.call_with_streams(args, &mut |_| Box::new(std::io::sink()));
@@ -187,7 +214,8 @@ impl Function {
     ///
     /// # Errors
     /// As for [`call`](Self::call), and where the function takes or gives streams.
-    pub async fn call_async(&self, args: &[Val]) -> Result<Option<Val>, Error> {
+    pub async fn call_async(&self, args: impl Into<Arc<[Value]>>) -> Result<Option<Value>, Error> {
+        let args = args.into();
         if self.0.how != How::Plain {
             let what = format!("{} takes or gives streams: call it with them", self.name());
             return Err(Error::new(Kind::Program, what));
@@ -222,9 +250,9 @@ impl Function {
         &self,
         args: Vec<Arg>,
         sink: &mut (dyn FnMut(&str) -> Sink + Send),
-    ) -> Result<Option<Val>, Error> {
+    ) -> Result<Option<Value>, Error> {
         if self.0.how == How::Plain {
-            return self.call(&values(self.name(), args)?);
+            return self.call(values(self.name(), args)?);
         }
         blocking::wait(async {
             let place = self.0.place().await;
@@ -260,7 +288,7 @@ impl Inner {
         for (arg, (_, ty)) in args.into_iter().zip(&self.params) {
             let resource = match arg {
                 Arg::Value(value) => {
-                    values.push(value);
+                    values.push(value.into_val());
                     continue;
                 }
                 Arg::Stream(reader) => {
@@ -294,7 +322,7 @@ impl Inner {
             let mut values = Vec::new();
             for (arg, (_, ty)) in args.into_iter().zip(&self.params) {
                 values.push(match arg {
-                    Arg::Value(value) => value,
+                    Arg::Value(value) => value.into_val(),
                     Arg::Sink(_) => return Err(wasmtime::Error::msg("an asynchronous function gives its streams")),
                     Arg::Stream(reader) => flow::stream_of(reader, matches!(ty, Type::Option(_)), access, trouble)?,
                 });
@@ -329,6 +357,9 @@ impl Inner {
     }
 
     fn explain(&self, store: &Store<State>, deadline: &Deadline, error: wasmtime::Error) -> Error {
+        if let Some(unlike) = error.downcast_ref::<Unlike>() {
+            return Error::new(Kind::Grant, format!("{}: {unlike}", self.name));
+        }
         // The engine has no type for it that could be asked for.
         if error.root_cause().to_string().contains("fuel allocated for hostcalls") {
             return Error::met(Limit::Result { most: self.limits.result_bytes_max });
@@ -383,7 +414,7 @@ impl Running {
         &mut self,
         args: Vec<Arg>,
         sink: &mut (dyn FnMut(&str) -> Sink + Send),
-    ) -> Result<Option<Val>, Error> {
+    ) -> Result<Option<Value>, Error> {
         let _watch = self.watch.take();
         let trouble = Trouble::default();
         let ended = if self.of.how == How::Io {
@@ -391,16 +422,53 @@ impl Running {
         } else {
             self.of.run_concurrent(&mut self.store, self.function, args, sink, &trouble).await
         };
-        ended.map_err(|error| trouble.take().unwrap_or_else(|| self.of.explain(&self.store, &self.deadline, error)))
+        match ended {
+            Ok(result) => self.value(result),
+            Err(error) => Err(trouble.take().unwrap_or_else(|| self.of.explain(&self.store, &self.deadline, error))),
+        }
     }
 
-    async fn call(&mut self, args: &[Val]) -> Result<Option<Val>, Error> {
+    async fn call(&mut self, args: Arc<[Value]>) -> Result<Option<Value>, Error> {
         let _watch = self.watch.take();
-        let mut results = vec![Val::Bool(false); self.of.results.len()];
-        match self.function.call_async(&mut self.store, args, &mut results).await {
-            Ok(()) => Ok(results.pop()),
-            Err(error) => Err(self.of.explain(&self.store, &self.deadline, error)),
+        if args.len() != self.of.params.len() {
+            let what =
+                format!("{} takes {} arguments, and {} are given", self.of.name, self.of.params.len(), args.len());
+            return Err(Error::new(Kind::Grant, what));
         }
+        let called = match self.of.form {
+            Form::InMemory => self.call_as::<InMemory>(args).await.map(|result| result.0),
+            Form::Flat => self.call_as::<Flat>(args).await.map(|result| result.0),
+            Form::Own => {
+                let args: Vec<Val> = args.iter().cloned().map(Value::into_val).collect();
+                let mut results = vec![Val::Bool(false); self.of.results.len()];
+                match self.function.call_async(&mut self.store, &args, &mut results).await {
+                    Ok(()) => return self.value(results.pop()),
+                    Err(error) => Err(error),
+                }
+            }
+        };
+        called.map_err(|error| self.of.explain(&self.store, &self.deadline, error))
+    }
+
+    async fn call_as<R: ComponentNamedList + Lift + Send + Sync + 'static>(
+        &mut self,
+        args: Arc<[Value]>,
+    ) -> wasmtime::Result<R> {
+        let function = self.function.typed::<Params, R>(&self.store)?;
+        function.call_async(&mut self.store, Params(args)).await
+    }
+
+    /// A result that stands for itself.
+    fn value(&self, result: Option<Val>) -> Result<Option<Value>, Error> {
+        let (Some(result), Some(ty)) = (result, self.of.results.first()) else { return Ok(None) };
+        let early = early_parts(ty)
+            .into_iter()
+            .find_map(|(_, ty)| if let Type::Future(future) = ty { future.ty() } else { None });
+        let value = Value::of_type(result, early.as_ref().unwrap_or(ty)).map(Some);
+        value.ok_or_else(|| {
+            let what = format!("the result of {} belongs to its instance and is no value by itself", self.of.name);
+            Error::new(Kind::Program, what)
+        })
     }
 }
 
@@ -416,7 +484,8 @@ impl Instance {
     ///
     /// # Errors
     /// As [`Function::call`].
-    pub fn call(&mut self, args: &[Val]) -> Result<Option<Val>, Error> {
+    pub fn call(&mut self, args: impl Into<Arc<[Value]>>) -> Result<Option<Value>, Error> {
+        let args = args.into();
         if self.running.of.how != How::Plain {
             let args = args.iter().cloned().map(Arg::Value).collect();
             return self.call_with_streams(args, &mut |_| Box::new(std::io::sink()));
@@ -432,9 +501,9 @@ impl Instance {
         &mut self,
         args: Vec<Arg>,
         sink: &mut (dyn FnMut(&str) -> Sink + Send),
-    ) -> Result<Option<Val>, Error> {
+    ) -> Result<Option<Value>, Error> {
         if self.running.of.how == How::Plain {
-            return self.call(&values(&self.running.of.name, args)?);
+            return self.call(values(&self.running.of.name, args)?);
         }
         blocking::wait(self.renew()?.call_with_streams(args, sink))?
     }
@@ -483,7 +552,7 @@ impl KeptFunction {
 }
 
 /// Arguments of a function without streams.
-fn values(name: &str, args: Vec<Arg>) -> Result<Vec<Val>, Error> {
+fn values(name: &str, args: Vec<Arg>) -> Result<Vec<Value>, Error> {
     let values = args.into_iter().map(|arg| match arg {
         Arg::Value(value) => Ok(value),
         Arg::Stream(_) | Arg::Sink(_) => Err(Error::new(Kind::Program, format!("{name} takes no stream"))),
@@ -607,4 +676,140 @@ fn linker(engine: &Engine, component: &Component) -> wasmtime::Result<(Linker<St
         Ok((u64::from_le_bytes(bytes),))
     })?;
     Ok((linker, io))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::load::as_it_is;
+    use crate::value::any::{any, numbers};
+
+    /// Types of every kind that goes the short way.
+    const TYPES: [&str; 22] = [
+        "bool",
+        "s8",
+        "u8",
+        "s16",
+        "u16",
+        "s32",
+        "u32",
+        "s64",
+        "u64",
+        "f32",
+        "f64",
+        "char",
+        "string",
+        "(list u8)",
+        "(list f64)",
+        "(option (option u16))",
+        "(result u64 (error string))",
+        "(tuple u8 f64 string)",
+        "$variant",
+        "$enum",
+        "$record",
+        "$flags",
+    ];
+
+    /// A component with a function `same` that gives a list of `ty` back, and `flat`, which gives the core values of one
+    /// `ty` as bytes.
+    fn component(ty: &str, flat: usize) -> String {
+        let named = r#"
+          (type $enum' (enum "a" "b" "c")) (export $enum "e" (type $enum'))
+          (type $flags' (flags "a" "b" "c" "d" "e" "f" "g" "h" "i")) (export $flags "g" (type $flags'))
+          (type $variant' (variant (case "a") (case "b" f32) (case "c" string) (case "d" u64)))
+          (export $variant "v" (type $variant'))
+          (type $record' (record (field "x" u8) (field "y" $variant) (field "z" (list string))))
+          (export $record "r" (type $record'))"#;
+        let params: String = (0..flat).map(|at| format!("(param $p{at} TYPE{at}) ")).collect();
+        let stores: String =
+            (0..flat).map(|at| format!("(STORE{at} (i32.const {}) (local.get $p{at}))", 16 + at * 8)).collect();
+        format!(
+            r#"(component {named}
+              (core module $m
+                (memory (export "memory") 2)
+                (global $next (mut i32) (i32.const 1024))
+                (func (export "realloc") (param i32 i32 i32 i32) (result i32) (local $at i32)
+                  (local.set $at (i32.and (i32.add (global.get $next) (i32.const 7)) (i32.const -8)))
+                  (global.set $next (i32.add (local.get $at) (local.get 3)))
+                  (local.get $at))
+                (func (export "same") (param i32 i32) (result i32)
+                  (i32.store (i32.const 0) (local.get 0)) (i32.store (i32.const 4) (local.get 1)) (i32.const 0))
+                (func (export "flat") {params} (result i32)
+                  {stores} (i32.store (i32.const 0) (i32.const 16)) (i32.store (i32.const 4) (i32.const {})) (i32.const 0)))
+              (core instance $i (instantiate $m))
+              (func (export "same") (param "all" (list {ty})) (result (list {ty}))
+                (canon lift (core func $i "same") (memory $i "memory") (realloc (func $i "realloc"))))
+              (func (export "flat") (param "one" {ty}) (result (list u8))
+                (canon lift (core func $i "flat") (memory $i "memory") (realloc (func $i "realloc")))))"#,
+            flat * 8
+        )
+    }
+
+    /// The core types of the flattened `ty`, and how each is stored.
+    fn flat(ty: &str) -> &'static [&'static str] {
+        match ty {
+            "s64" | "u64" => &["i64"],
+            "f32" => &["f32"],
+            "f64" => &["f64"],
+            "string" | "(list u8)" | "(list f64)" => &["i32", "i32"],
+            "(option (option u16))" => &["i32", "i32", "i32"],
+            "(result u64 (error string))" => &["i32", "i64", "i32"],
+            "(tuple u8 f64 string)" => &["i32", "f64", "i32", "i32"],
+            "$variant" => &["i32", "i64", "i32"],
+            "$record" => &["i32", "i32", "i64", "i32", "i32", "i32"],
+            _ => &["i32"],
+        }
+    }
+
+    fn load(text: &str, name: &str) -> (Function, Function) {
+        let program = Program::from_bytes("t.wat", text.as_bytes().to_vec()).unwrap();
+        let direct = Function::load(&program, Some(name), &Limits::default(), None, as_it_is).unwrap();
+        let mut own = Function::load(&program, Some(name), &Limits::default(), None, as_it_is).unwrap();
+        assert!(direct.0.form != Form::Own, "{text}");
+        Arc::get_mut(&mut own.0).unwrap().form = Form::Own;
+        (direct, own)
+    }
+
+    #[test]
+    fn both_ways_hand_over_the_same_values() {
+        let mut next = numbers();
+        for ty in TYPES {
+            let core = flat(ty);
+            let mut text = component(ty, core.len());
+            for (at, core) in core.iter().enumerate().rev() {
+                text =
+                    text.replace(&format!("TYPE{at}"), core).replace(&format!("STORE{at}"), &format!("{core}.store"));
+            }
+            let (direct, own) = load(&text, "same");
+            let list = direct.params()[0].1.clone();
+            let Type::List(item) = &list else { panic!("a list is taken") };
+            let (direct_flat, own_flat) = load(&text, "flat");
+            for _ in 0..40 {
+                let values = any(&list, &mut next);
+                let back = direct.call([values.clone()]).unwrap().unwrap();
+                // NaN is not equal to itself.
+                assert_eq!(format!("{back:?}"), format!("{values:?}"), "{ty}");
+                let back = own.call([values.clone()]).unwrap().unwrap();
+                assert_eq!(format!("{back:?}"), format!("{values:?}"), "{ty}");
+                let one = any(&item.ty(), &mut next);
+                let (direct, own) = (direct_flat.call([one.clone()]).unwrap(), own_flat.call([one.clone()]).unwrap());
+                assert_eq!(direct, own, "{ty}: {one:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused_by_name() {
+        let text = component("u8", 1).replace("TYPE0", "i32").replace("STORE0", "i32.store");
+        let (function, _) = load(&text, "same");
+        for wrong in [Value::U8(1), Value::List(vec![Value::String("x".into())]), Value::bytes([1])] {
+            let fits = wrong.as_bytes().is_some();
+            let called = function.call([wrong]);
+            assert_eq!(called.is_ok(), fits);
+            if let Err(error) = called {
+                assert!(error.kind() == Kind::Grant && error.to_string().contains("same: "), "{error}");
+            }
+        }
+        assert_eq!(function.call([]).unwrap_err().kind(), Kind::Grant);
+    }
 }

@@ -5,7 +5,7 @@ use crate::core::CoreProgram;
 use crate::error::{Error, Kind};
 use crate::exports::{is_ours, list, or_those, signature};
 use crate::run::Run;
-use wasmtime::component::Val;
+use crate::value::Value;
 use wasmtime::{Val as CoreVal, ValType};
 
 /// A function of a core module.
@@ -20,7 +20,7 @@ pub struct ModuleFunction<'p> {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Called {
     /// With what the function gives: a number, a tuple of several, or nothing.
-    Returned(Option<Val>),
+    Returned(Option<Value>),
     /// The program ended itself, with this code.
     Exited(u32),
 }
@@ -65,7 +65,7 @@ impl<'p> ModuleFunction<'p> {
     ///
     /// # Errors
     /// A sentence that says which does not fit.
-    pub fn arguments(&self, call: &str) -> Result<Vec<Val>, String> {
+    pub fn arguments(&self, call: &str) -> Result<Vec<Value>, String> {
         let (_, texts) = split(call);
         let texts: Vec<&str> = match texts.trim() {
             "" => Vec::new(),
@@ -85,14 +85,14 @@ impl<'p> ModuleFunction<'p> {
     ///
     /// # Errors
     /// A grant cannot be honoured, an import is not granted, or the function traps or meets a limit.
-    pub fn call(&self, run: Run<'_>, args: &[Val]) -> Result<Called, Error> {
+    pub fn call(&self, run: Run<'_>, args: &[Value]) -> Result<Called, Error> {
         let args: Vec<CoreVal> = args.iter().filter_map(to_core).collect();
         let mut results = vec![CoreVal::I32(0); self.results.len()];
         Ok(match self.program.call(run, &self.name, &args, &mut results)? {
             Some(code) => Called::Exited(code),
             None => {
-                let mut values: Vec<Val> = results.iter().filter_map(from_core).collect();
-                Called::Returned(if values.len() > 1 { Some(Val::Tuple(values)) } else { values.pop() })
+                let mut values: Vec<Value> = results.iter().filter_map(from_core).collect();
+                Called::Returned(if values.len() > 1 { Some(Value::Tuple(values)) } else { values.pop() })
             }
         })
     }
@@ -105,7 +105,7 @@ fn split(call: &str) -> (&str, &str) {
 }
 
 /// A number of type `ty`; integers with a sign or without, as the bits that both have.
-fn number(text: &str, ty: &ValType) -> Option<Val> {
+fn number(text: &str, ty: &ValType) -> Option<Value> {
     let integer = |bits: u32| {
         let (sign, digits) = text.strip_prefix('-').map_or((1, text), |digits| (-1, digits));
         let (radix, digits) = digits.strip_prefix("0x").map_or((10, digits), |digits| (16, digits));
@@ -114,30 +114,30 @@ fn number(text: &str, ty: &ValType) -> Option<Val> {
         (-(1i128 << (bits - 1))..1i128 << bits).contains(&value).then_some(value)
     };
     match ty {
-        ValType::I32 => integer(32).map(|value| Val::S32(value as i32)),
-        ValType::I64 => integer(64).map(|value| Val::S64(value as i64)),
-        ValType::F32 => text.parse().ok().map(Val::Float32),
-        ValType::F64 => text.parse().ok().map(Val::Float64),
+        ValType::I32 => integer(32).map(|value| Value::S32(value as i32)),
+        ValType::I64 => integer(64).map(|value| Value::S64(value as i64)),
+        ValType::F32 => text.parse().ok().map(Value::F32),
+        ValType::F64 => text.parse().ok().map(Value::F64),
         _ => None,
     }
 }
 
-fn to_core(value: &Val) -> Option<CoreVal> {
+fn to_core(value: &Value) -> Option<CoreVal> {
     Some(match value {
-        Val::S32(value) => CoreVal::I32(*value),
-        Val::S64(value) => CoreVal::I64(*value),
-        Val::Float32(value) => CoreVal::F32(value.to_bits()),
-        Val::Float64(value) => CoreVal::F64(value.to_bits()),
+        Value::S32(value) => CoreVal::I32(*value),
+        Value::S64(value) => CoreVal::I64(*value),
+        Value::F32(value) => CoreVal::F32(value.to_bits()),
+        Value::F64(value) => CoreVal::F64(value.to_bits()),
         _ => return None,
     })
 }
 
-fn from_core(value: &CoreVal) -> Option<Val> {
+fn from_core(value: &CoreVal) -> Option<Value> {
     Some(match value {
-        CoreVal::I32(value) => Val::S32(*value),
-        CoreVal::I64(value) => Val::S64(*value),
-        CoreVal::F32(bits) => Val::Float32(f32::from_bits(*bits)),
-        CoreVal::F64(bits) => Val::Float64(f64::from_bits(*bits)),
+        CoreVal::I32(value) => Value::S32(*value),
+        CoreVal::I64(value) => Value::S64(*value),
+        CoreVal::F32(bits) => Value::F32(f32::from_bits(*bits)),
+        CoreVal::F64(bits) => Value::F64(f64::from_bits(*bits)),
         _ => return None,
     })
 }
@@ -157,15 +157,15 @@ mod tests {
     #[test]
     fn integers_have_their_bits_with_and_without_a_sign() {
         let int = |text: &str| number(text, &ValType::I32);
-        assert_eq!(int("-1"), Some(Val::S32(-1)));
-        assert_eq!(int("4294967295"), Some(Val::S32(-1)));
-        assert_eq!(int("0xffffffff"), Some(Val::S32(-1)));
-        assert_eq!(int("-0x80000000"), Some(Val::S32(i32::MIN)));
+        assert_eq!(int("-1"), Some(Value::S32(-1)));
+        assert_eq!(int("4294967295"), Some(Value::S32(-1)));
+        assert_eq!(int("0xffffffff"), Some(Value::S32(-1)));
+        assert_eq!(int("-0x80000000"), Some(Value::S32(i32::MIN)));
         for wrong in ["4294967296", "-2147483649", "--1", "-+1", "+1", "", "0x", "1.5", "one"] {
             assert_eq!(int(wrong), None, "{wrong}");
         }
-        assert_eq!(number("18446744073709551615", &ValType::I64), Some(Val::S64(-1)));
-        assert_eq!(number("1e3", &ValType::F64), Some(Val::Float64(1000.0)));
+        assert_eq!(number("18446744073709551615", &ValType::I64), Some(Value::S64(-1)));
+        assert_eq!(number("1e3", &ValType::F64), Some(Value::F64(1000.0)));
         assert_eq!(number("x", &ValType::F32), None);
     }
 }

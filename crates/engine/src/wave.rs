@@ -3,12 +3,12 @@
 //! text or for bytes that lie somewhere else (also inside lists, tuples, records and options), and streams.
 
 use crate::flow::{Arg, Sink, is_input, is_output};
+use crate::value::Value;
 use std::borrow::Cow;
 use std::cell::Cell;
 use std::io::Read;
 use wasmtime::component::wasm_wave::parser::{Parser, ParserError, ParserErrorKind};
 use wasmtime::component::{Type, Val, wasm_wave};
-use weir_types::limits::BYTE_LIST_MAX;
 
 /// Gives the bytes behind `@path`, or says what is wrong.
 pub type Fetch<'f> = &'f mut dyn FnMut(&str) -> Result<Vec<u8>, String>;
@@ -36,7 +36,7 @@ pub fn function_name(call: &str) -> &str {
 ///
 /// # Errors
 /// A sentence that says what does not fit, where, and of which type it has to be.
-pub fn arguments(call: &str, params: &[(String, Type)], fetch: Fetch<'_>) -> Result<Vec<Val>, String> {
+pub fn arguments(call: &str, params: &[(String, Type)], fetch: Fetch<'_>) -> Result<Vec<Value>, String> {
     parse(call, params, &mut |text, ty| text.value(ty, fetch))
 }
 
@@ -59,7 +59,7 @@ pub fn arguments_with_streams(
     })
 }
 
-fn parse<T: From<Val>>(
+fn parse<T: From<Value>>(
     call: &str,
     params: &[(String, Type)],
     value: &mut dyn FnMut(&mut Text<'_>, &Type) -> Result<T, String>,
@@ -101,7 +101,7 @@ fn parse<T: From<Val>>(
     text.end()?;
     let missing = |((name, ty), value): (&(String, Type), Option<T>)| match (value, ty) {
         (Some(value), _) => Ok(value),
-        (None, Type::Option(_)) => Ok(Val::Option(None).into()),
+        (None, Type::Option(_)) => Ok(Value::Option(None).into()),
         (None, ty) => {
             Err(format!("{name} is missing, a {}; the function is {}", type_name(ty), signature(call, params)))
         }
@@ -244,7 +244,7 @@ impl<'t> Text<'t> {
             return streams.read("-").map(Arg::Stream);
         }
         if self.rest.starts_with('"') {
-            let Val::String(text) = self.value(&Type::String, &mut |_| Err(String::new()))? else {
+            let Value::String(text) = self.value(&Type::String, &mut |_| Err(String::new()))? else {
                 return Err(self.no(&Type::String));
             };
             return Ok(Arg::Stream(Box::new(std::io::Cursor::new(text.into_bytes()))));
@@ -263,7 +263,7 @@ impl<'t> Text<'t> {
         Err(format!("a stream that is written is @FILE, or - for stdout: {}", self.here()))
     }
 
-    fn value(&mut self, ty: &Type, fetch: Fetch<'_>) -> Result<Val, String> {
+    fn value(&mut self, ty: &Type, fetch: Fetch<'_>) -> Result<Value, String> {
         self.skip();
         if self.rest.starts_with('@') {
             return self.fetched(ty, fetch);
@@ -274,32 +274,28 @@ impl<'t> Text<'t> {
             Ok(raw) => {
                 let value = raw.node().to_wasm_value(ty, start).map_err(|error| self.unlike(ty, &error))?;
                 self.rest = start.get(raw.node().span().end..).unwrap_or_default();
-                Ok(value)
+                Value::of_type(value, ty).ok_or_else(|| self.no(ty))
             }
             Err(error) => self.by_parts(ty, fetch).unwrap_or_else(|| Err(self.unlike(ty, &error))),
         }
     }
 
     /// The bytes behind `@path`.
-    fn fetched(&mut self, ty: &Type, fetch: Fetch<'_>) -> Result<Val, String> {
+    fn fetched(&mut self, ty: &Type, fetch: Fetch<'_>) -> Result<Value, String> {
         let start = self.rest;
         let Some(path) = self.path() else { return Err("the path after @ has no end: a \" is missing".into()) };
         match ty {
             Type::String => String::from_utf8(fetch(path)?)
-                .map(Val::String)
+                .map(Value::String)
                 .map_err(|_| format!("{path} is not UTF-8, so it is no string")),
             Type::List(list) if list.ty() == Type::U8 => {
                 let bytes = fetch(path)?;
-                if bytes.len() as u64 > BYTE_LIST_MAX {
-                    let most = format!("the most that a list of bytes may have here is {BYTE_LIST_MAX}");
-                    return Err(format!("{path} has {} bytes, {most}: take it as a string or a stream", bytes.len()));
-                }
-                Ok(Val::List(bytes.into_iter().map(Val::U8).collect()))
+                Ok(Value::bytes(bytes))
             }
             // What is no option itself may stand without its `some`.
             Type::Option(option) => {
                 self.rest = start;
-                Ok(Val::Option(Some(Box::new(self.fetched(&option.ty(), fetch)?))))
+                Ok(Value::Option(Some(Box::new(self.fetched(&option.ty(), fetch)?))))
             }
             _ => {
                 self.rest = start;
@@ -310,24 +306,25 @@ impl<'t> Text<'t> {
 
     /// A value with something inside that is no WAVE: an `@path`, or a map, which is a list of its pairs here. Nothing if its
     /// type holds no others.
-    fn by_parts(&mut self, ty: &Type, fetch: Fetch<'_>) -> Option<Result<Val, String>> {
+    fn by_parts(&mut self, ty: &Type, fetch: Fetch<'_>) -> Option<Result<Value, String>> {
         let opens = |text: &Self, token: &str| text.rest.starts_with(token);
         Some(match ty {
             Type::List(list) if opens(self, "[") => {
-                self.items("[", "]", |text| text.value(&list.ty(), fetch)).map(Val::List)
+                let items = self.items("[", "]", |text| text.value(&list.ty(), fetch));
+                items.map(|items| Value::list_of(&list.ty(), items))
             }
             Type::FixedLengthList(list) if opens(self, "[") => self.fixed(&list.ty(), list.len() as usize, fetch),
             Type::Map(map) if opens(self, "[") => {
-                self.items("[", "]", |text| text.pair(&map.key(), &map.value(), fetch)).map(Val::Map)
+                self.items("[", "]", |text| text.pair(&map.key(), &map.value(), fetch)).map(Value::Map)
             }
             Type::Tuple(tuple) if opens(self, "(") => self.tuple(tuple, fetch),
             Type::Record(record) if opens(self, "{") => self.record(record, fetch),
             Type::Option(option) if opens(self, "some") => {
                 self.word();
-                self.inside(&option.ty(), fetch).map(|value| Val::Option(Some(Box::new(value))))
+                self.inside(&option.ty(), fetch).map(|value| Value::Option(Some(Box::new(value))))
             }
             Type::Option(option) => {
-                return self.by_parts(&option.ty(), fetch).map(|value| Ok(Val::Option(Some(Box::new(value?)))));
+                return self.by_parts(&option.ty(), fetch).map(|value| Ok(Value::Option(Some(Box::new(value?)))));
             }
             _ => return None,
         })
@@ -386,22 +383,22 @@ impl<'t> Text<'t> {
         Ok(items)
     }
 
-    fn inside(&mut self, ty: &Type, fetch: Fetch<'_>) -> Result<Val, String> {
+    fn inside(&mut self, ty: &Type, fetch: Fetch<'_>) -> Result<Value, String> {
         self.expect("(")?;
         let value = self.value(ty, fetch)?;
         self.expect(")")?;
         Ok(value)
     }
 
-    fn fixed(&mut self, ty: &Type, len: usize, fetch: Fetch<'_>) -> Result<Val, String> {
+    fn fixed(&mut self, ty: &Type, len: usize, fetch: Fetch<'_>) -> Result<Value, String> {
         let items = self.items("[", "]", |text| text.value(ty, fetch))?;
         if items.len() == len {
-            return Ok(Val::FixedLengthList(items));
+            return Ok(Value::FixedList(items));
         }
         Err(format!("the list has {} items, and must have {len}, {}", items.len(), self.here()))
     }
 
-    fn pair(&mut self, key: &Type, value: &Type, fetch: Fetch<'_>) -> Result<(Val, Val), String> {
+    fn pair(&mut self, key: &Type, value: &Type, fetch: Fetch<'_>) -> Result<(Value, Value), String> {
         self.expect("(")?;
         let key = self.value(key, fetch)?;
         self.expect(",")?;
@@ -411,19 +408,19 @@ impl<'t> Text<'t> {
         Ok((key, value))
     }
 
-    fn tuple(&mut self, tuple: &wasmtime::component::types::Tuple, fetch: Fetch<'_>) -> Result<Val, String> {
+    fn tuple(&mut self, tuple: &wasmtime::component::types::Tuple, fetch: Fetch<'_>) -> Result<Value, String> {
         let mut types = tuple.types();
         let values = self.items("(", ")", |text| match types.next() {
             Some(ty) => text.value(&ty, fetch),
             None => Err(format!("the tuple has too many items {}", text.here())),
         })?;
         match types.next() {
-            None => Ok(Val::Tuple(values)),
+            None => Ok(Value::Tuple(values)),
             Some(ty) => Err(format!("the tuple has too few items: a {} is missing {}", type_name(&ty), self.here())),
         }
     }
 
-    fn record(&mut self, record: &wasmtime::component::types::Record, fetch: Fetch<'_>) -> Result<Val, String> {
+    fn record(&mut self, record: &wasmtime::component::types::Record, fetch: Fetch<'_>) -> Result<Value, String> {
         let mut given = self.items("{", "}", |text| {
             let word = text.word();
             let field = record.fields().find(|field| field.name == word);
@@ -436,16 +433,17 @@ impl<'t> Text<'t> {
                 return Ok(given.swap_remove(at));
             }
             match field.ty {
-                Type::Option(_) => Ok((field.name.to_owned(), Val::Option(None))),
+                Type::Option(_) => Ok((field.name.to_owned(), Value::Option(None))),
                 ty => Err(format!("the field {} is missing, a {}", field.name, type_name(&ty))),
             }
         });
-        Ok(Val::Record(fields.collect::<Result<_, _>>()?))
+        Ok(Value::Record(fields.collect::<Result<_, _>>()?))
     }
 }
 
 /// A value as text, which can be given back as it is.
-pub fn show(value: &Val) -> String {
+pub fn show(value: &Value) -> String {
+    let value = &value.clone().into_val();
     let text = if has_text(value) { wasm_wave::to_string(&*listed(value)).ok() } else { None };
     text.unwrap_or_else(|| "(a value that no text stands for)".into())
 }
@@ -515,6 +513,7 @@ fn has_text(value: &Val) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::value::any::{any, numbers};
 
     fn read(call: &str, params: &[(String, Type)]) -> Result<Vec<String>, String> {
         let values = arguments(call, params, &mut |path| Ok(format!("<{path}>").into_bytes()))?;
@@ -576,64 +575,12 @@ mod tests {
         found.unwrap().params().map(|(name, ty)| (name.to_owned(), ty)).collect()
     }
 
-    /// A value of a type, chosen by the numbers that `next` gives.
-    fn any(ty: &Type, next: &mut dyn FnMut() -> u64) -> Val {
-        let text = |next: &mut dyn FnMut() -> u64| -> String {
-            let all: Vec<char> = "ab\"\\'\n\t\0\u{1b}ä日\u{202e}{}[],:%@/ ".chars().collect();
-            (0..next() % 6).map(|_| all[next() as usize % all.len()]).collect()
-        };
-        let boxed = |ty: Option<Type>, next: &mut dyn FnMut() -> u64| ty.map(|ty| Box::new(any(&ty, next)));
-        let number = next();
-        match ty {
-            Type::Bool => Val::Bool(number.is_multiple_of(2)),
-            Type::S8 => Val::S8(number as i8),
-            Type::U8 => Val::U8(number as u8),
-            Type::S16 => Val::S16(number as i16),
-            Type::U16 => Val::U16(number as u16),
-            Type::S32 => Val::S32(number as i32),
-            Type::U32 => Val::U32(number as u32),
-            Type::S64 => Val::S64(number as i64),
-            Type::U64 => Val::U64(number),
-            Type::Float32 => Val::Float32(f32::from_bits(number as u32)),
-            Type::Float64 => Val::Float64(f64::from_bits(number.rotate_left(17))),
-            Type::Char => Val::Char(char::from_u32(number as u32 % 0x11_0000).unwrap_or('\'')),
-            Type::String => Val::String(text(next)),
-            Type::List(list) => Val::List((0..number % 4).map(|_| any(&list.ty(), next)).collect()),
-            Type::Tuple(tuple) => Val::Tuple(tuple.types().map(|ty| any(&ty, next)).collect()),
-            Type::Option(option) => Val::Option((!number.is_multiple_of(3)).then(|| Box::new(any(&option.ty(), next)))),
-            Type::Result(result) if number.is_multiple_of(2) => Val::Result(Ok(boxed(result.ok(), next))),
-            Type::Result(result) => Val::Result(Err(boxed(result.err(), next))),
-            Type::Record(record) => {
-                Val::Record(record.fields().map(|field| (field.name.to_owned(), any(&field.ty, next))).collect())
-            }
-            Type::Variant(variant) => {
-                let case = variant.cases().nth(number as usize % variant.cases().len()).unwrap();
-                Val::Variant(case.name.to_owned(), boxed(case.ty, next))
-            }
-            Type::Enum(cases) => Val::Enum(cases.names().nth(number as usize % cases.names().len()).unwrap().into()),
-            Type::Flags(flags) => {
-                let names = flags.names().enumerate().filter(|(at, _)| number >> at & 1 == 1);
-                let mut names: Vec<String> = names.map(|(_, name)| name.to_owned()).collect();
-                // The order in which they are read back; it means nothing.
-                names.sort();
-                Val::Flags(names)
-            }
-            _ => unreachable!("the types are those above"),
-        }
-    }
-
     #[test]
     fn what_is_printed_can_be_given_back() {
         let params = params();
-        let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-        let mut next = || {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            state
-        };
+        let mut next = numbers();
         for _ in 0..2_000 {
-            let values: Vec<Val> = params.iter().map(|(_, ty)| any(ty, &mut next)).collect();
+            let values: Vec<Value> = params.iter().map(|(_, ty)| any(ty, &mut next)).collect();
             let texts: Vec<String> = values.iter().map(show).collect();
             let call = format!("f({})", texts.join(", "));
             let back = arguments(&call, &params, &mut |_| Err("no file".into()))

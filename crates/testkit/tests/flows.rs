@@ -3,7 +3,7 @@
 use std::io::{self, Cursor, Read, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use weir_engine::{Arg, KeptFunction, Kind, LiftedFunction, Program, Sink, Val, wave};
+use weir_engine::{Arg, KeptFunction, Kind, LiftedFunction, Program, Sink, Value, wave};
 use weir_link::lift::{Binding, lift};
 use weir_types::limits::Limits;
 
@@ -66,7 +66,7 @@ fn function(main: &str, ty: &str, rest: &str) -> LiftedFunction {
     LiftedFunction::load(&lifted(main, ty, rest), None, &Limits::default(), None, weir_testkit::once).unwrap()
 }
 
-fn show(result: Option<Val>) -> String {
+fn show(result: Option<Value>) -> String {
     result.map_or("nothing".into(), |value| wave::show(&value))
 }
 
@@ -296,7 +296,7 @@ fn a_stream_can_come_in_alone() {
     let rest = "stdin = \"data\"\nstdout = \"result\"\n";
     let function = function(main, "async func(data: option<stream<u8>>) -> result<string, failure>", rest);
     assert_eq!(call(&function, b"whole").0, "ok(\"whole\")");
-    let none = Arg::Value(Val::Option(None));
+    let none = Arg::Value(Value::Option(None));
     let result = function.call_with_streams(vec![none], &mut |_| Box::new(io::sink())).unwrap();
     assert_eq!(show(result), "ok(\"\")");
 }
@@ -436,7 +436,7 @@ fn files_are_streams_of_wasi_io() {
 fn an_option_of_a_stream_of_wasi_io_may_be_absent() {
     let ty = "func(data: option<input-stream>, to: option<output-stream>) -> result<_, failure>";
     let function = function(FILTER, ty, STDIO_OF_IO);
-    let none = || Arg::Value(Val::Option(None));
+    let none = || Arg::Value(Value::Option(None));
     let run = |args| show(function.call_with_streams(args, &mut |_| Box::new(io::sink())).unwrap());
     assert_eq!(run(vec![none(), none()]), "ok");
     let out = Shared::default();

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use weir_engine::{KeptFunction, Kind, LiftedFunction, LiftedInstance, Limit, Program, Val};
+use weir_engine::{KeptFunction, Kind, LiftedFunction, LiftedInstance, Limit, Program, Value};
 use weir_link::lift::{Binding, lift};
 use weir_types::limits::Limits;
 
@@ -90,7 +90,7 @@ fn alone() -> MutexGuard<'static, ()> {
 
 /// What a call gives, in words.
 fn call(function: &LiftedFunction, what: &str) -> String {
-    match function.call(&[Val::String(what.into())]) {
+    match function.call([Value::String(what.into())]) {
         Ok(Some(value)) => weir_engine::wave::show(&value),
         Ok(None) => "nothing".into(),
         Err(error) => {
@@ -141,7 +141,7 @@ fn every_order_of_two_calls_gives_the_same() {
 
 /// What a call of a kept instance gives, in words.
 fn call_kept(instance: &mut LiftedInstance, what: &str) -> String {
-    match instance.call(&[Val::String(what.into())]) {
+    match instance.call([Value::String(what.into())]) {
         Ok(Some(value)) => weir_engine::wave::show(&value),
         Ok(None) => "nothing".into(),
         Err(error) => format!("{:?}", error.kind()),
@@ -191,11 +191,11 @@ fn limits_hold() {
     let _alone = alone();
     let limits = Limits { memory_max: 1 << 18, ..Limits::default() };
     let small = LiftedFunction::load(&lifted(), Some("f"), &limits, None, weir_testkit::once).unwrap();
-    let error = small.call(&[Val::String("p".into())]).unwrap_err();
+    let error = small.call([Value::String("p".into())]).unwrap_err();
     assert_eq!(error.kind(), Kind::Limit, "{error}");
     let limits = Limits { result_bytes_max: 5, ..Limits::default() };
     let short = LiftedFunction::load(&lifted(), Some("f"), &limits, None, weir_testkit::once).unwrap();
-    let error = short.call(&[Val::String("p".into())]).unwrap_err();
+    let error = short.call([Value::String("p".into())]).unwrap_err();
     assert_eq!(error.kind(), Kind::Limit, "{error}");
     assert_eq!(error.limit(), Some(&Limit::Result { most: 5 }), "{error}");
 }
@@ -227,7 +227,7 @@ fn arguments_of_every_kind_are_read_and_shown() {
     let again = format!("f({})", shown.join(", "));
     let again = weir_engine::wave::arguments(&again, function.params(), &mut |_| Ok(Vec::new())).unwrap();
     assert_eq!(again, values);
-    assert_eq!(weir_engine::wave::show(&function.call(&values).unwrap().unwrap()), "ok(\"112000100\")");
+    assert_eq!(weir_engine::wave::show(&function.call(values.clone()).unwrap().unwrap()), "ok(\"112000100\")");
 }
 
 /// A command for WASI 0.2, as compilers make it, without its adapter: prints its first argument; with three it asks for
@@ -270,8 +270,8 @@ fn a_command_for_wasi_0_2_is_lifted_without_its_adapter() {
     let kept = KeptFunction::load(&program, None, &Limits::default(), None, weir_engine::as_it_is).unwrap();
     let mut instance = kept.instance().unwrap();
     let mut run = |words: &[&str]| {
-        let words = Val::List(words.iter().map(|word| Val::String((*word).into())).collect());
-        instance.call(&[words]).map(|value| value.map(|value| weir_engine::wave::show(&value)).unwrap_or_default())
+        let words = Value::List(words.iter().map(|word| Value::String((*word).into())).collect());
+        instance.call([words]).map(|value| value.map(|value| weir_engine::wave::show(&value)).unwrap_or_default())
     };
     for _ in 0..3 {
         assert_eq!(run(&["one"]).unwrap(), "ok(\"oneNAMEvalue\")");
@@ -337,7 +337,7 @@ fn handles_that_do_not_exist_are_errors_and_the_start_is_that_of_wasi_0_2() {
     let kept = KeptFunction::load(&program, None, &Limits::default(), None, weir_engine::as_it_is).unwrap();
     let mut instance = kept.instance().unwrap();
     for _ in 0..2 {
-        assert_eq!(weir_engine::wave::show(&instance.call(&[]).unwrap().unwrap()), "ok");
+        assert_eq!(weir_engine::wave::show(&instance.call([]).unwrap().unwrap()), "ok");
     }
 }
 
@@ -435,7 +435,7 @@ fn a_command_for_wasi_0_3_waits_for_its_own_streams_and_is_a_function_that_does_
     let kept = KeptFunction::load(&program, None, &Limits::default(), None, weir_engine::as_it_is).unwrap();
     let mut instance = kept.instance().unwrap();
     let mut run = |text: &str| {
-        let result = instance.call(&[Val::String(text.into())]).unwrap();
+        let result = instance.call([Value::String(text.into())]).unwrap();
         weir_engine::wave::show(&result.unwrap())
     };
     for _ in 0..3 {

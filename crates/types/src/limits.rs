@@ -14,8 +14,6 @@ pub const GIB: u64 = 1 << 30;
 
 /// Bytes of a string or list that is given to a function: 2^28 - 1, the most that the component model lets through.
 pub const VALUE_BYTES_MAX: u64 = (1 << 28) - 1;
-/// Bytes of a list that is given to a function: until the call, each takes 40 in the host.
-pub const BYTE_LIST_MAX: u64 = 64 * MIB;
 /// Bytes of a text that says what to do, such as a binding or a trace: far more than any that somebody wrote.
 pub const TEXT_BYTES_MAX: u64 = 256 * MIB;
 
@@ -45,8 +43,8 @@ pub struct Limits {
     /// Bytes that one host call may make the host allocate for a component's arguments. Default
     /// 128 MiB.
     pub call_bytes_max: u64,
-    /// Bytes of the host's memory that the values of a function's result may take. A byte of a string takes one, an item
-    /// of a list, be it a byte, as much as any value: 40. Default 2 GiB.
+    /// Bytes of the host's memory that the values of a function's result may take. A byte of a string or of a list of bytes
+    /// takes one, an item of a list that is no number as much as any value. Default 2 GiB.
     pub result_bytes_max: u64,
     /// Bytes of randomness in one call of a component. Default 64 MiB.
     pub random_max: u64,

@@ -37,14 +37,19 @@ pub struct Error(Box<Inner>);
 
 #[derive(Debug)]
 enum Inner {
-    Own(Kind, String),
+    Own { kind: Kind, message: String, hint: Option<Hint> },
     Engine(engine::Error),
 }
 
 impl Error {
     /// An error of `kind` that `message` explains whole: for what an embedder grants by functions of its own.
     pub fn new(kind: Kind, message: impl fmt::Display) -> Self {
-        Self(Box::new(Inner::Own(kind, message.to_string())))
+        Self(Box::new(Inner::Own { kind, message: message.to_string(), hint: None }))
+    }
+
+    /// The same with what may help.
+    pub(crate) fn hinted(kind: Kind, message: impl fmt::Display, hint: Hint) -> Self {
+        Self(Box::new(Inner::Own { kind, message: message.to_string(), hint: Some(hint) }))
     }
 
     /// What is wrong with a program itself.
@@ -55,7 +60,7 @@ impl Error {
     /// Whose business this is.
     pub fn kind(&self) -> Kind {
         match &*self.0 {
-            Inner::Own(kind, _) => *kind,
+            Inner::Own { kind, .. } => *kind,
             Inner::Engine(error) => match error.kind() {
                 engine::Kind::Program => Kind::Program,
                 engine::Kind::Grant => Kind::Grant,
@@ -77,14 +82,17 @@ impl Error {
 
     /// What may help, where that is no matter of limits.
     pub fn hint(&self) -> Option<Hint> {
-        if let Inner::Engine(error) = &*self.0 { error.hint() } else { None }
+        match &*self.0 {
+            Inner::Own { hint, .. } => *hint,
+            Inner::Engine(error) => error.hint(),
+        }
     }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &*self.0 {
-            Inner::Own(_, message) => out.write_str(message),
+            Inner::Own { message, .. } => out.write_str(message),
             Inner::Engine(error) => error.fmt(out),
         }
     }

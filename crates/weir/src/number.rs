@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Kind};
 use crate::program::{Prepared, run_of};
-use weir_engine::{Called, ModuleFunction, Val};
+use weir_engine::{Called, ModuleFunction, Value};
 
 impl Prepared {
     /// A function of a core module by its name, or by a call of it such as `name(1, 2.5)`. Each call has an instance of its
@@ -32,7 +32,7 @@ impl NumberFunction<'_> {
     ///
     /// # Errors
     /// One of them does not fit.
-    pub fn arguments(&self, call: &str) -> Result<Vec<Val>, Error> {
+    pub fn arguments(&self, call: &str) -> Result<Vec<Value>, Error> {
         let named = |error| Error::new(Kind::Grant, format!("{}: {error}", self.name()));
         self.function.arguments(call).map_err(named)
     }
@@ -41,7 +41,7 @@ impl NumberFunction<'_> {
     ///
     /// # Errors
     /// A grant cannot be honoured, or the function traps or meets a limit.
-    pub fn call(&self, args: &[Val]) -> Result<Called, Error> {
+    pub fn call(&self, args: &[Value]) -> Result<Called, Error> {
         let (grants, limits) = self.prepared.parts();
         let mut run = run_of(grants, limits);
         run.carried = self.prepared.core().and_then(|(_, carried)| carried);

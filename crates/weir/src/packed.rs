@@ -1,6 +1,6 @@
 //! Packs: when they run as they are, and when they are linked anew.
 
-use crate::error::{Error, Kind};
+use crate::error::{Error, Hint, Kind};
 use crate::grants::Grants;
 use std::path::Path;
 use weir_engine::{Carried, Program};
@@ -47,13 +47,8 @@ pub fn carried(manifest: &Manifest) -> Result<Carried, Error> {
         let parsed = Digest::from_hex(digest);
         let path = parsed.map_or(Ok(None), |digest| store.find(&digest))?;
         let missing = || {
-            Error::new(
-                Kind::Grant,
-                format!(
-                    "the pack names a file of {size} bytes that is not in the store ({digest}): \
-                 pull the pack from its registry, or pack it again"
-                ),
-            )
+            let what = format!("the pack names a file of {size} bytes that is not in the store ({digest})");
+            Error::hinted(Kind::Grant, what, Hint::Pull)
         };
         carried.references.push(path.ok_or_else(missing)?);
     }
@@ -101,8 +96,5 @@ pub fn refuse_grants(program: &Program, grants: &Grants) -> Result<(), Error> {
     let place = grants.data.places.first().map(|place| place.guest.as_str());
     let Some(guest) = place.or(grants.saves.first().map(|save| save.guest.as_str())) else { return Ok(()) };
     let what = format!("{guest} cannot be granted: this pack is a component, which imports no files");
-    Err(Error::new(
-        Kind::Grant,
-        format!("{}: {what}; unpack it and run its program with the grant", program.path().display()),
-    ))
+    Err(Error::hinted(Kind::Grant, format!("{}: {what}", program.path().display()), Hint::Unpack))
 }
