@@ -83,9 +83,10 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     let call = options.call.trim();
     let name = wave::function_name(call);
     let function = while_compiling(program.path(), || program.function(Some(name), &limits))?;
+    let function = function.lifted();
     let mut times = Vec::new();
     let mut result = None;
-    let mut outputs = Outputs::new(options, &function, &limits)?;
+    let mut outputs = Outputs::new(options, function, &limits)?;
     let wrong = |error| Failure::grant(format!("{name}: {error}"));
     if function.has_streams() {
         for _ in 0..options.repeat {
@@ -118,7 +119,8 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
 fn call_module(options: &Options, program: &Program, limits: &Limits) -> Result<ExitCode, Failure> {
     let grants = Grants::new().args([options.program.display().to_string()]).process_streams();
     let prepared = prepare(program, grants.unknown_imports(options.unknown_imports), limits)?;
-    let function = prepared.number_function(&options.call)?;
+    let numbers = prepared.numbers()?;
+    let function = numbers.function(&options.call)?;
     let (name, args) = (function.name(), function.arguments(&options.call)?);
     let (mut times, mut result) = (Vec::new(), None);
     for _ in 0..options.repeat {

@@ -11,7 +11,7 @@ use tokio::runtime::{Builder, Handle, Runtime};
 ///
 /// # Errors
 /// The machine gives no runtime or no thread.
-pub(crate) fn wait<T: Send>(work: impl Future<Output = T> + Send) -> Result<T, Error> {
+pub fn wait<T: Send>(work: impl Future<Output = T> + Send) -> Result<T, Error> {
     if Handle::try_current().is_err() {
         return here(work);
     }

@@ -7,11 +7,13 @@ use crate::blobs::Blobs;
 use crate::blocking;
 use crate::cache::Cache;
 use crate::clock::{Clock, Random};
-use crate::control::Control;
+use crate::control::{Control, Usage};
 use crate::deadline::Deadline;
+use crate::engines::Room;
 use crate::error::{Error, Hint, Kind, Stop};
 use crate::explain;
 use crate::exports;
+use crate::functions::Functions;
 use crate::host_dirs;
 use crate::imports::not_granted;
 use crate::limiter::Limiter;
@@ -29,6 +31,7 @@ use crate::state::RunState;
 use crate::stats::Stats;
 use crate::trace::Trace;
 use crate::uses::Uses;
+use crate::value::Value;
 use crate::within::within;
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -38,20 +41,58 @@ use weir_types::entry::{self, ModuleEntry, NoEntry};
 use weir_types::grants::{Grants, UnknownImports};
 use weir_types::limits::Limits;
 
+/// A compiled core module. Cheap to clone.
+#[derive(Clone)]
+pub struct CoreCode(Arc<Loaded<Module>>);
+
+impl CoreCode {
+    /// Compiles `program`, or takes it from the cache. `prepare` turns its bytes into the module that
+    /// will run and `variant` names that transformation: same program and variant, same module.
+    ///
+    /// # Errors
+    /// The program cannot be read or prepared, or the module is not valid.
+    pub fn load(
+        program: &Program,
+        variant: &[u8],
+        limits: &Limits,
+        cache: Option<&Cache>,
+        prepare: impl for<'b> FnOnce(&'b [u8]) -> Result<Cow<'b, [u8]>, Error>,
+    ) -> Result<Self, Error> {
+        let recipe = Recipe::new(Recipes::Module, limits);
+        load(program, &[recipe], variant, cache, prepare).map(|loaded| Self(Arc::new(loaded)))
+    }
+
+    /// What it took to load it.
+    pub fn stats(&self) -> &Stats {
+        &self.0.stats
+    }
+
+    /// Links it with what it imports: of WASI, and of `functions`.
+    ///
+    /// # Errors
+    /// It imports what nobody grants.
+    pub fn link(&self, unknown: UnknownImports, functions: &Functions) -> Result<CoreProgram, Error> {
+        let loaded = self.0.clone();
+        let host_dirs = loaded.code.imports().find(|import| import.module() == HOST_DIRS);
+        let host_dirs = host_dirs.map(|import| import.name().to_owned());
+        let pre = link(&loaded, host_dirs.is_some(), unknown, functions)?;
+        Ok(CoreProgram { loaded, pre, host_dirs })
+    }
+}
+
 /// A compiled core program, linked with what it imports.
 pub struct CoreProgram {
-    loaded: Loaded<Module>,
+    loaded: Arc<Loaded<Module>>,
     pre: InstancePre<RunState>,
     /// The first function on directories of the host that it imports.
     host_dirs: Option<String>,
 }
 
 impl CoreProgram {
-    /// Compiles `program`, or takes it from the cache. `prepare` turns its bytes into the module that
-    /// will run and `variant` names that transformation: same program and variant, same module.
+    /// Compiles and links a program to which nothing but WASI is granted.
     ///
     /// # Errors
-    /// The program cannot be read or prepared, the module is not valid, or it imports what nobody grants.
+    /// As [`CoreCode::load`] and [`CoreCode::link`].
     pub fn load(
         program: &Program,
         variant: &[u8],
@@ -60,12 +101,7 @@ impl CoreProgram {
         cache: Option<&Cache>,
         prepare: impl for<'b> FnOnce(&'b [u8]) -> Result<Cow<'b, [u8]>, Error>,
     ) -> Result<Self, Error> {
-        let recipe = Recipe::new(Recipes::Module, limits);
-        let loaded: Loaded<Module> = load(program, &[recipe], variant, cache, prepare)?;
-        let host_dirs = loaded.code.imports().find(|import| import.module() == HOST_DIRS);
-        let host_dirs = host_dirs.map(|import| import.name().to_owned());
-        let pre = link(&loaded, host_dirs.is_some(), unknown)?;
-        Ok(Self { loaded, pre, host_dirs })
+        CoreCode::load(program, variant, limits, cache, prepare)?.link(unknown, &Functions::default())
     }
 
     /// What it took to load it.
@@ -136,9 +172,10 @@ impl CoreProgram {
     /// # Errors
     /// A grant cannot be honoured, or the module's start function fails or ends the program.
     pub fn instantiate(&self, run: Run<'_>) -> Result<Live, Error> {
+        let limits = run.limits.clone();
         let (mut job, _) = self.job(run, Thread::Own)?;
         match blocking::wait(job.instantiate())? {
-            Ok(instance) => Ok(Live { job, instance }),
+            Ok(instance) => Ok(Live { job, instance, room: self.loaded.room.clone(), limits }),
             Err(Failed::Exit(code)) => Err((&Stop::Exit(code)).into()),
             Err(Failed::Error(error)) => Err(error),
         }
@@ -169,7 +206,12 @@ impl CoreProgram {
 const HOST_DIRS: &str = "weir_hostdir";
 
 /// Links a module with what the host has of its imports.
-fn link(loaded: &Loaded<Module>, host_dirs: bool, unknown: UnknownImports) -> Result<InstancePre<RunState>, Error> {
+fn link(
+    loaded: &Loaded<Module>,
+    host_dirs: bool,
+    unknown: UnknownImports,
+    functions: &Functions,
+) -> Result<InstancePre<RunState>, Error> {
     let internal = |error| Error::caused(Kind::Internal, "cannot set up WASI", error);
     let mut linker = Linker::new(&loaded.room.engine);
     linker.allow_shadowing(true);
@@ -179,6 +221,11 @@ fn link(loaded: &Loaded<Module>, host_dirs: bool, unknown: UnknownImports) -> Re
     for import in loaded.code.imports() {
         let (module, name) = (import.module(), import.name());
         if module == HOST_DIRS || p1::define(&mut linker, module, name).map_err(internal)? {
+            continue;
+        }
+        if let ExternType::Func(ty) = import.ty()
+            && functions.define(&mut linker, (module, name), ty).map_err(internal)?
+        {
             continue;
         }
         match import.ty() {
@@ -335,6 +382,8 @@ impl Job {
 pub struct Live {
     job: Job,
     instance: Instance,
+    room: Arc<Room>,
+    limits: Limits,
 }
 
 impl Live {
@@ -363,6 +412,56 @@ impl Live {
             Some(Val::I64(value)) => Ok(*value as u64),
             Some(_) => Err(wrong("gives other things than integers")),
         }
+    }
+
+    /// Sets a library up: calls its `_initialize`, if it has one.
+    ///
+    /// # Errors
+    /// It traps or meets a limit.
+    pub fn initialize(&mut self) -> Result<(), Error> {
+        match self.instance.get_func(&mut self.job.store, entry::INITIALIZE) {
+            Some(_) => self.call_values(entry::INITIALIZE, &[]).map(drop),
+            None => Ok(()),
+        }
+    }
+
+    /// Calls an exported function of numbers. Each call has the time and the fuel of the limits.
+    ///
+    /// # Errors
+    /// There is no such function, it takes other things, or it traps, meets a limit or ends the program.
+    pub fn call_values(&mut self, export: &str, args: &[Value]) -> Result<Vec<Value>, Error> {
+        let wrong = |what: &str| Error::new(Kind::Program, format!("the export `{}` {what}", export.escape_debug()));
+        let job = &mut self.job;
+        let function = self.instance.get_func(&mut job.store, export).ok_or_else(|| wrong("is no function"))?;
+        let ty = function.ty(&job.store);
+        let args: Option<Vec<Val>> = args.iter().map(Value::to_core).collect();
+        let args = args.filter(|args| args.len() == ty.params().len()).ok_or_else(|| wrong(&format!("is {ty}")))?;
+        let mut results = vec![Val::I32(0); ty.results().len()];
+        job.deadline = Deadline::new(self.limits.time_max);
+        job.store.data_mut().deadline = job.deadline;
+        let room = &self.room;
+        let watch = arm(&mut job.store, room, &self.limits, self.limits.call_bytes_max, (Thread::Own, job.deadline))?;
+        let (deadline, control) = (job.deadline, job.control.clone());
+        let called = blocking::wait(within(&deadline, &control, async {
+            let ended = function.call_async(&mut job.store, &args, &mut results).await;
+            job.ended(ended)
+        }))?;
+        drop(watch);
+        match called.unwrap_or_else(|stop| Err(Failed::Error((&stop).into()))) {
+            Ok(()) => {
+                results.iter().map(Value::from_core).collect::<Option<_>>().ok_or_else(|| wrong(&format!("is {ty}")))
+            }
+            Err(Failed::Exit(code)) => {
+                let what = format!("{} ended the program with exit code {code}", export.escape_debug());
+                Err(Error::new(Kind::Program, what))
+            }
+            Err(Failed::Error(error)) => Err(error),
+        }
+    }
+
+    /// What it holds and has moved so far.
+    pub fn usage(&self) -> Usage {
+        self.job.control.usage()
     }
 
     /// The program's memory, empty if it has none.

@@ -225,6 +225,8 @@ pub(crate) enum Stop {
     BrokenPipe,
     /// Whoever started the run ends it.
     Cancelled,
+    /// A function that was granted to the program failed.
+    Failed(Kind, String),
 }
 
 impl fmt::Display for Stop {
@@ -233,6 +235,7 @@ impl fmt::Display for Stop {
             Stop::Exit(code) => write!(out, "the program ended with exit code {code}"),
             Stop::Limit(limit) => limit.fmt(out),
             Stop::Cancelled => out.write_str("the program was stopped"),
+            Stop::Failed(_, what) => out.write_str(what),
             Stop::BrokenPipe => out.write_str("the reader of the program's output has gone"),
         }
     }
@@ -246,6 +249,7 @@ impl From<&Stop> for Error {
             Stop::Limit(limit) => Error::met(limit.clone()),
             Stop::BrokenPipe => Error::new(Kind::BrokenPipe, stop.to_string()),
             Stop::Cancelled => Error::new(Kind::Cancelled, stop.to_string()),
+            Stop::Failed(kind, what) => Error::new(*kind, what.clone()),
             Stop::Exit(code) => {
                 Error::new(Kind::Program, format!("the program exited with code {code} while it was being set up"))
             }

@@ -2,6 +2,7 @@
 //! compile and an instant to be refused.
 
 use crate::error::{Error, Hint, Kind};
+use crate::functions::Functions;
 use weir_types::entry::{self, ComponentEntry, NoEntry};
 use weir_types::grants::UnknownImports;
 use weir_types::head::{ComponentHead, ModuleHead};
@@ -9,12 +10,13 @@ use weir_types::head::{ComponentHead, ModuleHead};
 /// The modules whose functions somebody grants; whether they have each function is for linking to say.
 const GRANTED: [&str; 4] = ["wasi_snapshot_preview1", "wasi_unstable", "weir", "weir_hostdir"];
 
-/// Refuses a core module that imports what nobody grants, or uses what is not supported.
+/// Refuses a core module that imports what neither WASI nor `functions` grant, or uses what is not supported.
 ///
 /// # Errors
 /// [`Kind::Import`] names the first such import, [`Kind::Program`] what is not supported.
-pub fn check_module(head: &ModuleHead, unknown: UnknownImports) -> Result<(), Error> {
-    let foreign = head.imports.iter().find(|import| !GRANTED.contains(&import.module.as_str()));
+pub fn check_module(head: &ModuleHead, unknown: UnknownImports, functions: &Functions) -> Result<(), Error> {
+    let granted = |module: &str| GRANTED.contains(&module) || functions.has(module);
+    let foreign = head.imports.iter().find(|import| !granted(&import.module));
     match foreign {
         Some(import) if unknown == UnknownImports::Refuse => {
             Err(not_granted(&import.module, &import.name, import.is_function))
@@ -128,11 +130,12 @@ mod tests {
     #[test]
     fn the_head_of_a_module_is_enough() {
         let unknown = head("embedder", "call\nback", false);
-        let error = check_module(&unknown, UnknownImports::Refuse).unwrap_err();
+        let error = check_module(&unknown, UnknownImports::Refuse, &Functions::default()).unwrap_err();
         assert_eq!((error.kind(), error.hint()), (Kind::Import, Some(Hint::TrapUnknownImports)));
         assert!(error.to_string().contains(r"`embedder::call\nback`"), "{error}");
-        assert!(check_module(&unknown, UnknownImports::Trap).is_ok());
-        let error = check_module(&head("weir", "blob_read", true), UnknownImports::Trap).unwrap_err();
+        assert!(check_module(&unknown, UnknownImports::Trap, &Functions::default()).is_ok());
+        let error =
+            check_module(&head("weir", "blob_read", true), UnknownImports::Trap, &Functions::default()).unwrap_err();
         assert!(error.kind() == Kind::Program && error.to_string().contains("threads"), "{error}");
     }
 }

@@ -9,8 +9,8 @@
 use crate::arm::{Limited, Thread, Watch, arm};
 use crate::blocking;
 use crate::cache::Cache;
+use crate::calling::{Failed, Signature, choose, early_parts, exported};
 use crate::deadline::Deadline;
-use crate::direct::{self, Flat, InMemory, Params, Unlike};
 use crate::engines::Room;
 use crate::error::{Error, Hint, Kind, Limit};
 use crate::explain;
@@ -25,8 +25,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::OwnedSemaphorePermit;
 use wasmtime::component::{
-    Accessor, Component, ComponentExportIndex, ComponentNamedList, ComponentType, Func, InstancePre, Lift, Linker,
-    Lower, ResourceAny, ResourceTable, Type, Val, types, types::ComponentItem,
+    Accessor, Component, ComponentExportIndex, ComponentType, Func, InstancePre, Linker, Lower, ResourceAny,
+    ResourceTable, Type, Val,
 };
 use wasmtime::{Engine, Store};
 use wasmtime_wasi_io::IoView;
@@ -41,34 +41,9 @@ struct Inner {
     room: Arc<Room>,
     pre: InstancePre<State>,
     export: ComponentExportIndex,
-    name: String,
-    params: Vec<(String, Type)>,
-    results: Vec<Type>,
+    signature: Signature,
     limits: Limits,
     how: How,
-    form: Form,
-}
-
-/// In which form values are handed over.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Form {
-    /// Directly; the result is in memory.
-    InMemory,
-    /// Directly; the result is a number or nothing.
-    Flat,
-    /// As the engine's own values.
-    Own,
-}
-
-impl Form {
-    fn of(params: &[(String, Type)], results: &[Type], how: How) -> Self {
-        let takes = direct::takes_all(params.iter().map(|(_, ty)| ty)) && results.iter().all(direct::takes);
-        match takes && how == How::Plain {
-            false => Form::Own,
-            true if results.iter().map(direct::flat_count).sum::<usize>() > 1 => Form::InMemory,
-            true => Form::Flat,
-        }
-    }
 }
 
 /// How a function is called.
@@ -106,14 +81,6 @@ impl IoView for State {
 struct Datetime {
     seconds: u64,
     nanoseconds: u32,
-}
-
-/// An exported function, and the interface it is in.
-struct Found {
-    interface: Option<String>,
-    name: String,
-    params: Vec<(String, Type)>,
-    results: Vec<Type>,
 }
 
 impl Function {
@@ -161,7 +128,7 @@ impl Function {
             linker.instantiate_pre(&component).map_err(|error| explain_imports(program, engine, &component, error))?;
         // With the host's own types in the place of those that are imported.
         let ty = linker.substituted_component_type(&component).map_err(internal)?;
-        let found = choose(exported(engine, &ty), name, program)?;
+        let found = choose(exported(engine, &ty), name, &program.path().display().to_string())?;
         let interface = match &found.interface {
             Some(interface) => component.get_export_index(None, interface),
             None => None,
@@ -173,24 +140,23 @@ impl Function {
             (false, true) => How::Io,
             (false, false) => How::Plain,
         };
-        let Found { name, params, results, .. } = found;
-        let form = Form::of(&params, &results, how);
-        Ok(Self(Arc::new(Inner { room, pre, export, name, params, results, limits: limits.clone(), how, form })))
+        let signature = found.signature(how == How::Plain);
+        Ok(Self(Arc::new(Inner { room, pre, export, signature, limits: limits.clone(), how })))
     }
 
     /// Its name.
     pub fn name(&self) -> &str {
-        &self.0.name
+        &self.0.signature.name
     }
 
     /// Names and types of its parameters.
     pub fn params(&self) -> &[(String, Type)] {
-        &self.0.params
+        &self.0.signature.params
     }
 
     /// The type of its result, if it has one.
     pub fn result(&self) -> Option<&Type> {
-        self.0.results.first()
+        self.0.signature.results.first()
     }
 
     /// Calls it in an instance of its own, on a stack of its own. May be called from several threads at the same time;
@@ -228,7 +194,7 @@ impl Function {
     /// Names of the streams of the result: fields of a record, or numbers in a tuple. They are given to the sinks of
     /// [`call_with_streams`](Self::call_with_streams), and the result is what the future beside them gives.
     pub fn result_streams(&self) -> Vec<String> {
-        let parts = self.0.results.first().map(early_parts).unwrap_or_default();
+        let parts = self.0.signature.results.first().map(early_parts).unwrap_or_default();
         parts.into_iter().filter(|(_, ty)| matches!(ty, Type::Stream(_))).map(|(name, _)| name).collect()
     }
 
@@ -238,7 +204,7 @@ impl Function {
             Type::Option(inside) => flow::is_input(&inside.ty()) || flow::is_output(&inside.ty()),
             ty => flow::is_input(ty) || flow::is_output(ty),
         };
-        self.0.params.iter().any(|(_, ty)| is_stream(ty)) || !self.result_streams().is_empty()
+        self.0.signature.params.iter().any(|(_, ty)| is_stream(ty)) || !self.result_streams().is_empty()
     }
 
     /// Calls it in an instance of its own. What is read and written meanwhile is done by the thread of this call: it
@@ -285,7 +251,7 @@ impl Inner {
     ) -> wasmtime::Result<Option<Val>> {
         let left = Arc::new(Mutex::new(self.limits.output_max.unwrap_or(u64::MAX)));
         let mut values = Vec::new();
-        for (arg, (_, ty)) in args.into_iter().zip(&self.params) {
+        for (arg, (_, ty)) in args.into_iter().zip(&self.signature.params) {
             let resource = match arg {
                 Arg::Value(value) => {
                     values.push(value.into_val());
@@ -304,7 +270,7 @@ impl Inner {
             let optional = matches!(ty, Type::Option(_));
             values.push(if optional { Val::Option(Some(Box::new(value))) } else { value });
         }
-        let mut results = vec![Val::Bool(false); self.results.len()];
+        let mut results = vec![Val::Bool(false); self.signature.results.len()];
         function.call_async(&mut *store, &values, &mut results).await?;
         Ok(results.pop())
     }
@@ -320,17 +286,17 @@ impl Inner {
         let left = Arc::new(Mutex::new(self.limits.output_max.unwrap_or(u64::MAX)));
         let call = async |access: &Accessor<State>| {
             let mut values = Vec::new();
-            for (arg, (_, ty)) in args.into_iter().zip(&self.params) {
+            for (arg, (_, ty)) in args.into_iter().zip(&self.signature.params) {
                 values.push(match arg {
                     Arg::Value(value) => value.into_val(),
                     Arg::Sink(_) => return Err(wasmtime::Error::msg("an asynchronous function gives its streams")),
                     Arg::Stream(reader) => flow::stream_of(reader, matches!(ty, Type::Option(_)), access, trouble)?,
                 });
             }
-            let mut results = vec![Val::Bool(false); self.results.len()];
+            let mut results = vec![Val::Bool(false); self.signature.results.len()];
             function.call_concurrent(access, &values, &mut results).await?;
             let Some(result) = results.pop() else { return Ok(None) };
-            let parts = self.results.first().map(early_parts).unwrap_or_default();
+            let parts = self.signature.results.first().map(early_parts).unwrap_or_default();
             if parts.is_empty() {
                 return Ok(Some(result));
             }
@@ -357,9 +323,6 @@ impl Inner {
     }
 
     fn explain(&self, store: &Store<State>, deadline: &Deadline, error: wasmtime::Error) -> Error {
-        if let Some(unlike) = error.downcast_ref::<Unlike>() {
-            return Error::new(Kind::Grant, format!("{}: {unlike}", self.name));
-        }
         // The engine has no type for it that could be asked for.
         if error.root_cause().to_string().contains("fuel allocated for hostcalls") {
             return Error::met(Limit::Result { most: self.limits.result_bytes_max });
@@ -423,51 +386,17 @@ impl Running {
             self.of.run_concurrent(&mut self.store, self.function, args, sink, &trouble).await
         };
         match ended {
-            Ok(result) => self.value(result),
+            Ok(result) => self.of.signature.value(result),
             Err(error) => Err(trouble.take().unwrap_or_else(|| self.of.explain(&self.store, &self.deadline, error))),
         }
     }
 
     async fn call(&mut self, args: Arc<[Value]>) -> Result<Option<Value>, Error> {
         let _watch = self.watch.take();
-        if args.len() != self.of.params.len() {
-            let what =
-                format!("{} takes {} arguments, and {} are given", self.of.name, self.of.params.len(), args.len());
-            return Err(Error::new(Kind::Grant, what));
-        }
-        let called = match self.of.form {
-            Form::InMemory => self.call_as::<InMemory>(args).await.map(|result| result.0),
-            Form::Flat => self.call_as::<Flat>(args).await.map(|result| result.0),
-            Form::Own => {
-                let args: Vec<Val> = args.iter().cloned().map(Value::into_val).collect();
-                let mut results = vec![Val::Bool(false); self.of.results.len()];
-                match self.function.call_async(&mut self.store, &args, &mut results).await {
-                    Ok(()) => return self.value(results.pop()),
-                    Err(error) => Err(error),
-                }
-            }
-        };
-        called.map_err(|error| self.of.explain(&self.store, &self.deadline, error))
-    }
-
-    async fn call_as<R: ComponentNamedList + Lift + Send + Sync + 'static>(
-        &mut self,
-        args: Arc<[Value]>,
-    ) -> wasmtime::Result<R> {
-        let function = self.function.typed::<Params, R>(&self.store)?;
-        function.call_async(&mut self.store, Params(args)).await
-    }
-
-    /// A result that stands for itself.
-    fn value(&self, result: Option<Val>) -> Result<Option<Value>, Error> {
-        let (Some(result), Some(ty)) = (result, self.of.results.first()) else { return Ok(None) };
-        let early = early_parts(ty)
-            .into_iter()
-            .find_map(|(_, ty)| if let Type::Future(future) = ty { future.ty() } else { None });
-        let value = Value::of_type(result, early.as_ref().unwrap_or(ty)).map(Some);
-        value.ok_or_else(|| {
-            let what = format!("the result of {} belongs to its instance and is no value by itself", self.of.name);
-            Error::new(Kind::Program, what)
+        let called = self.of.signature.call(&mut self.store, self.function, args).await;
+        called.map_err(|failed| match failed {
+            Failed::Ours(error) => error,
+            Failed::Engine(error) => self.of.explain(&self.store, &self.deadline, error),
         })
     }
 }
@@ -503,7 +432,7 @@ impl Instance {
         sink: &mut (dyn FnMut(&str) -> Sink + Send),
     ) -> Result<Option<Value>, Error> {
         if self.running.of.how == How::Plain {
-            return self.call(values(&self.running.of.name, args)?);
+            return self.call(values(&self.running.of.signature.name, args)?);
         }
         blocking::wait(self.renew()?.call_with_streams(args, sink))?
     }
@@ -560,17 +489,6 @@ fn values(name: &str, args: Vec<Arg>) -> Result<Vec<Value>, Error> {
     values.collect()
 }
 
-/// Names and types of what a function gives at once, where that is streams with the future of its result.
-fn early_parts(result: &Type) -> Vec<(String, Type)> {
-    let parts: Vec<(String, Type)> = match result {
-        Type::Tuple(tuple) => tuple.types().enumerate().map(|(at, ty)| (at.to_string(), ty)).collect(),
-        Type::Record(record) => record.fields().map(|field| (field.name.to_owned(), field.ty)).collect(),
-        _ => return Vec::new(),
-    };
-    let all = parts.iter().all(|(_, ty)| matches!(ty, Type::Stream(_) | Type::Future(_)));
-    if all { parts } else { Vec::new() }
-}
-
 /// The code of a component whose functions are called. Those that serve one call each come from a pool.
 fn component(
     program: &Program,
@@ -599,59 +517,6 @@ fn explain_imports(program: &Program, engine: &Engine, component: &Component, er
     }
     let what = format!("{what}, {}: clock and randomness are all there is", names.join(", "));
     Error::new(Kind::Import, what).with_hint(Hint::Lift)
-}
-
-/// Every function that the component exports, by itself or in an interface.
-fn exported(engine: &Engine, component: &types::Component) -> Vec<Found> {
-    let mut all = Vec::new();
-    let mut add = |interface: Option<&str>, name: &str, ty: &types::ComponentFunc| {
-        all.push(Found {
-            interface: interface.map(Into::into),
-            name: name.into(),
-            params: ty.params().map(|(name, ty)| (name.into(), ty)).collect(),
-            results: ty.results().collect(),
-        });
-    };
-    for (name, item) in component.exports(engine) {
-        match item.ty {
-            ComponentItem::ComponentFunc(ty) => add(None, name, &ty),
-            ComponentItem::ComponentInstance(instance) => {
-                for (inner, item) in instance.exports(engine) {
-                    if let ComponentItem::ComponentFunc(ty) = item.ty {
-                        add(Some(name), inner, &ty);
-                    }
-                }
-            }
-            _ => {}
-        }
-    }
-    all
-}
-
-fn choose(mut all: Vec<Found>, name: Option<&str>, program: &Program) -> Result<Found, Error> {
-    let whole = |found: &Found| found.interface.as_ref().map(|interface| format!("{interface}#{}", found.name));
-    // By its own name, or with its interface where several have that.
-    let named = |found: &Found, name: &str| found.name == name || whole(found).as_deref() == Some(name);
-    let fits: Vec<usize> = match name {
-        Some(name) => (0..all.len()).filter(|at| named(&all[*at], name)).collect(),
-        None => (0..all.len()).collect(),
-    };
-    if let [at] = fits[..] {
-        return Ok(all.swap_remove(at));
-    }
-    let path = program.path().display();
-    if all.is_empty() {
-        return Err(Error::new(Kind::Program, format!("{path} has no functions")));
-    }
-    let several = |found: &Found| all.iter().filter(|other| other.name == found.name).count() > 1;
-    let names = all.iter().map(|found| whole(found).filter(|_| several(found)).unwrap_or_else(|| found.name.clone()));
-    let names: Vec<String> = names.map(|name| Shown(&name).to_string()).collect();
-    let what = match name {
-        Some(name) if fits.is_empty() => format!("no function {name:?}"),
-        Some(name) => format!("several functions {name:?}"),
-        None => "several functions".to_owned(),
-    };
-    Err(Error::new(Kind::Program, format!("{path} has {what}; it has: {}", names.join(", "))))
 }
 
 /// Clock and randomness, and streams where they are asked for.
@@ -765,8 +630,8 @@ mod tests {
         let program = Program::from_bytes("t.wat", text.as_bytes().to_vec()).unwrap();
         let direct = Function::load(&program, Some(name), &Limits::default(), None, as_it_is).unwrap();
         let mut own = Function::load(&program, Some(name), &Limits::default(), None, as_it_is).unwrap();
-        assert!(direct.0.form != Form::Own, "{text}");
-        Arc::get_mut(&mut own.0).unwrap().form = Form::Own;
+        assert!(direct.0.signature.is_direct(), "{text}");
+        Arc::get_mut(&mut own.0).unwrap().signature.go_own_way();
         (direct, own)
     }
 

@@ -86,12 +86,12 @@ impl<'p> ModuleFunction<'p> {
     /// # Errors
     /// A grant cannot be honoured, an import is not granted, or the function traps or meets a limit.
     pub fn call(&self, run: Run<'_>, args: &[Value]) -> Result<Called, Error> {
-        let args: Vec<CoreVal> = args.iter().filter_map(to_core).collect();
+        let args: Vec<CoreVal> = args.iter().filter_map(Value::to_core).collect();
         let mut results = vec![CoreVal::I32(0); self.results.len()];
         Ok(match self.program.call(run, &self.name, &args, &mut results)? {
             Some(code) => Called::Exited(code),
             None => {
-                let mut values: Vec<Value> = results.iter().filter_map(from_core).collect();
+                let mut values: Vec<Value> = results.iter().filter_map(Value::from_core).collect();
                 Called::Returned(if values.len() > 1 { Some(Value::Tuple(values)) } else { values.pop() })
             }
         })
@@ -120,26 +120,6 @@ fn number(text: &str, ty: &ValType) -> Option<Value> {
         ValType::F64 => text.parse().ok().map(Value::F64),
         _ => None,
     }
-}
-
-fn to_core(value: &Value) -> Option<CoreVal> {
-    Some(match value {
-        Value::S32(value) => CoreVal::I32(*value),
-        Value::S64(value) => CoreVal::I64(*value),
-        Value::F32(value) => CoreVal::F32(value.to_bits()),
-        Value::F64(value) => CoreVal::F64(value.to_bits()),
-        _ => return None,
-    })
-}
-
-fn from_core(value: &CoreVal) -> Option<Value> {
-    Some(match value {
-        CoreVal::I32(value) => Value::S32(*value),
-        CoreVal::I64(value) => Value::S64(*value),
-        CoreVal::F32(bits) => Value::F32(f32::from_bits(*bits)),
-        CoreVal::F64(bits) => Value::F64(f64::from_bits(*bits)),
-        _ => return None,
-    })
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Values as functions take and give them. Lists of numbers are kept as numbers: a byte of a list takes a byte.
 
+use wasmtime::Val as CoreVal;
 use wasmtime::component::{Type, Val};
 
 /// A value of the component model.
@@ -176,6 +177,28 @@ impl Value {
     /// The bytes of a `list<u8>`.
     pub fn as_bytes(&self) -> Option<&[u8]> {
         if let Value::Numbers(Numbers::U8(bytes)) = self { Some(bytes) } else { None }
+    }
+
+    /// A number as core modules have it.
+    pub(crate) fn to_core(&self) -> Option<CoreVal> {
+        Some(match self {
+            Value::S32(value) => CoreVal::I32(*value),
+            Value::S64(value) => CoreVal::I64(*value),
+            Value::F32(value) => CoreVal::F32(value.to_bits()),
+            Value::F64(value) => CoreVal::F64(value.to_bits()),
+            _ => return None,
+        })
+    }
+
+    /// A number of a core module.
+    pub(crate) fn from_core(value: &CoreVal) -> Option<Self> {
+        Some(match value {
+            CoreVal::I32(value) => Value::S32(*value),
+            CoreVal::I64(value) => Value::S64(*value),
+            CoreVal::F32(bits) => Value::F32(f32::from_bits(*bits)),
+            CoreVal::F64(bits) => Value::F64(f64::from_bits(*bits)),
+            _ => return None,
+        })
     }
 
     /// The engine's form, which takes more room.

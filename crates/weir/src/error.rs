@@ -57,6 +57,27 @@ impl Error {
         Self::new(Kind::Program, format!("{}: {what}", program.path().display()))
     }
 
+    /// For a function that an embedder grants: its error ends the program, and comes out of the run again.
+    pub(crate) fn into_engine(self) -> engine::Error {
+        match *self.0 {
+            Inner::Engine(error) => error,
+            Inner::Own { kind, message, .. } => engine::Error::new(
+                match kind {
+                    Kind::Program => engine::Kind::Program,
+                    Kind::Import => engine::Kind::Import,
+                    Kind::Trap => engine::Kind::Trap,
+                    Kind::Limit => engine::Kind::Limit,
+                    Kind::Save => engine::Kind::Save,
+                    Kind::BrokenPipe => engine::Kind::BrokenPipe,
+                    Kind::Cancelled => engine::Kind::Cancelled,
+                    Kind::Internal => engine::Kind::Internal,
+                    Kind::Grant | Kind::Registry => engine::Kind::Grant,
+                },
+                message,
+            ),
+        }
+    }
+
     /// Whose business this is.
     pub fn kind(&self) -> Kind {
         match &*self.0 {

@@ -1,6 +1,8 @@
 //! What is handed to one run. What is not written here is not there.
 
-use weir_engine::{Ends, Input, Output, Save};
+use crate::error::{Error, Kind};
+use crate::typed::{FromValues, ToResult};
+use weir_engine::{Caller, Ends, Functions, Input, Output, Save, Value};
 use weir_types::grants::{self, Clock, Net, Place, Random, Source, UnknownImports};
 
 /// Everything handed to one run of a program: data forms, and objects of whoever runs it. By default nothing: no
@@ -12,12 +14,13 @@ pub struct Grants {
     pub(crate) ends: Ends,
     pub(crate) streams: Vec<(String, Input, Output)>,
     pub(crate) trace: bool,
+    pub(crate) functions: Functions,
 }
 
 impl Default for Grants {
     fn default() -> Self {
-        let (data, saves, streams) = Default::default();
-        Self { data, saves, ends: Ends::none(), streams, trace: false }
+        let (data, saves, streams, functions) = Default::default();
+        Self { data, saves, ends: Ends::none(), streams, trace: false, functions }
     }
 }
 
@@ -134,6 +137,38 @@ impl Grants {
     /// Record every call that the program makes: [`Outcome::trace`](crate::Outcome::trace) has them.
     pub fn trace(mut self) -> Self {
         self.trace = true;
+        self
+    }
+
+    /// A function for an import: `name` of `interface`, such as `acme:log/log@1.0.0`, or of the module of that name that a
+    /// core module imports. It is called on the program's own thread; an error of it ends the program.
+    pub fn function<A: FromValues, R: ToResult>(
+        self,
+        interface: &str,
+        name: &str,
+        body: impl Fn(A) -> Result<R, Error> + Send + Sync + 'static,
+    ) -> Self {
+        let full = format!("{interface}#{name}");
+        self.raw_function(interface, name, move |_, values| {
+            let args = A::from_values(values).ok_or_else(|| {
+                let taken = std::any::type_name::<A>();
+                Error::new(
+                    Kind::Grant,
+                    format!("the granted function {full} takes {taken}, and was called with {values:.200?}"),
+                )
+            })?;
+            Ok(body(args)?.to_result().into_iter().collect())
+        })
+    }
+
+    /// The same with values as they come, and with the memory of a module: where its pointers point.
+    pub fn raw_function(
+        mut self,
+        interface: &str,
+        name: &str,
+        body: impl Fn(&mut Caller<'_>, &[Value]) -> Result<Vec<Value>, Error> + Send + Sync + 'static,
+    ) -> Self {
+        self.functions.add(interface, name, move |caller, values| body(caller, values).map_err(Error::into_engine));
         self
     }
 

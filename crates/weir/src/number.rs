@@ -1,18 +1,36 @@
-//! Functions of core modules, which take and give numbers.
+//! Functions of core modules by call, which take and give numbers: each call has an instance of its own.
 
 use crate::error::{Error, Kind};
-use crate::program::{Prepared, run_of};
-use weir_engine::{Called, ModuleFunction, Value};
+use crate::program::{Code, Prepared, run_of};
+use weir_engine::{Called, CoreProgram, ModuleFunction, Value};
 
 impl Prepared {
-    /// A function of a core module by its name, or by a call of it such as `name(1, 2.5)`. Each call has an instance of its
-    /// own, with what was granted as data.
+    /// The core module behind it, linked for calls of its functions.
     ///
     /// # Errors
-    /// The program is no core module, has none of this name, or it takes or gives other things than numbers.
-    pub fn number_function<'p>(&'p self, call: &str) -> Result<NumberFunction<'p>, Error> {
-        let (core, _) = self.core().ok_or_else(|| Error::new(Kind::Program, "the program is no core module"))?;
-        Ok(NumberFunction { prepared: self, function: ModuleFunction::of(core, call)? })
+    /// The program is no core module, or imports what nobody grants.
+    pub fn numbers(&self) -> Result<NumberFunctions<'_>, Error> {
+        let Code::Core(core, _) = &self.code else {
+            return Err(Error::new(Kind::Program, "the program is no core module"));
+        };
+        let core = core.link(self.grants.data.unknown_imports, &self.grants.functions)?;
+        Ok(NumberFunctions { prepared: self, core })
+    }
+}
+
+/// A core module whose functions are called with numbers.
+pub struct NumberFunctions<'p> {
+    prepared: &'p Prepared,
+    core: CoreProgram,
+}
+
+impl NumberFunctions<'_> {
+    /// A function by its name, or by a call of it such as `name(1, 2.5)`.
+    ///
+    /// # Errors
+    /// There is none of this name, or it takes or gives other things than numbers.
+    pub fn function(&self, call: &str) -> Result<NumberFunction<'_>, Error> {
+        Ok(NumberFunction { prepared: self.prepared, function: ModuleFunction::of(&self.core, call)? })
     }
 }
 
@@ -37,14 +55,15 @@ impl NumberFunction<'_> {
         self.function.arguments(call).map_err(named)
     }
 
-    /// Calls it in an instance of its own.
+    /// Calls it in an instance of its own, with what was granted as data, on this process's streams.
     ///
     /// # Errors
     /// A grant cannot be honoured, or the function traps or meets a limit.
     pub fn call(&self, args: &[Value]) -> Result<Called, Error> {
-        let (grants, limits) = self.prepared.parts();
-        let mut run = run_of(grants, limits);
-        run.carried = self.prepared.core().and_then(|(_, carried)| carried);
+        let mut run = run_of(&self.prepared.grants, &self.prepared.limits);
+        if let Code::Core(_, carried) = &self.prepared.code {
+            run.carried = carried.as_deref();
+        }
         Ok(self.function.call(run, args)?)
     }
 }

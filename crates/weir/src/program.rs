@@ -10,8 +10,8 @@ use std::borrow::Cow;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use weir_engine::{
-    Cache, Carried, ComponentProgram, CoreProgram, Format, Outcome, Run, Stats, check_component, check_module,
-    is_served,
+    Cache, Carried, ComponentCode, ComponentProgram, CoreCode, CoreProgram, Format, Outcome, Run, Stats,
+    check_component, check_functions, check_module, is_served,
 };
 use weir_link::pack::Manifest;
 use weir_link::{Exit, Inspection, LinkOptions, component_head, module_head};
@@ -27,29 +27,31 @@ struct Inner {
     weir: Weir,
     program: weir_engine::Program,
     /// What was compiled in this process, by what it was compiled for.
-    ready: Mutex<Vec<(Needs, Arc<Code>)>>,
+    ready: Mutex<Vec<(Needs, Code)>>,
+    /// What was linked in this process without functions of the embedder, beside what it was linked for.
+    linked: Mutex<Vec<(Needs, UnknownImports, Linked)>>,
 }
 
 /// What code is compiled for. Everything else of grants and limits is the run's own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Needs {
     variant: Vec<u8>,
-    unknown: UnknownImports,
     fuel: bool,
     epoch: bool,
     stack_max: u64,
 }
 
-/// Code that can run.
-enum Code {
-    /// A core module, linked; with what it carries, if it is a pack that was linked anew.
-    Core(CoreProgram, Option<Carried>),
-    Component(ComponentProgram),
+/// Compiled code. Cheap to clone.
+#[derive(Clone)]
+pub(crate) enum Code {
+    /// A core module with the shim; with what it carries, if it is a pack that was linked anew.
+    Core(CoreCode, Option<Arc<Carried>>),
+    Component(ComponentCode),
 }
 
 impl Program {
     pub(crate) fn new(weir: Weir, program: weir_engine::Program) -> Self {
-        Self(Arc::new(Inner { weir, program, ready: Mutex::default() }))
+        Self(Arc::new(Inner { weir, program, ready: Mutex::default(), linked: Mutex::default() }))
     }
 
     /// The path it was opened by, or the name it was given.
@@ -115,8 +117,18 @@ impl Program {
     /// It cannot be linked or compiled, or imports what nobody grants.
     pub fn prepare(&self, grants: impl Into<Grants>, limits: Limits) -> Result<Prepared, Error> {
         let grants = grants.into();
-        let code = self.code(&grants, &limits)?;
-        Ok(Prepared { program: self.clone(), code, grants, limits })
+        let (needs, code) = self.code(&grants, &limits, Entry::Command)?;
+        Ok(Prepared { program: self.clone(), needs, code, grants, limits })
+    }
+
+    /// The same for a program whose functions are called, and which need not be a command.
+    ///
+    /// # Errors
+    /// As for [`prepare`](Self::prepare).
+    pub fn prepare_library(&self, grants: impl Into<Grants>, limits: Limits) -> Result<Prepared, Error> {
+        let grants = grants.into();
+        let (needs, code) = self.code(&grants, &limits, Entry::Library)?;
+        Ok(Prepared { program: self.clone(), needs, code, grants, limits })
     }
 
     /// Runs it to its end: [`prepare`](Self::prepare) and [`Prepared::run`].
@@ -136,7 +148,7 @@ impl Program {
     }
 
     /// The code for these grants and limits, from this process or from the cache, or compiled now.
-    fn code(&self, grants: &Grants, limits: &Limits) -> Result<Arc<Code>, Error> {
+    fn code(&self, grants: &Grants, limits: &Limits, entry: Entry) -> Result<(Needs, Code), Error> {
         let manifest = packed::manifest(&self.0.program)?;
         let anew = manifest.as_ref().filter(|manifest| packed::needs_more(manifest, grants, limits));
         let given = anew.map(|manifest| packed::given(manifest, grants)).unwrap_or_default();
@@ -147,26 +159,25 @@ impl Program {
         }
         let needs = Needs {
             variant,
-            unknown: grants.data.unknown_imports,
             fuel: limits.fuel_max.is_some(),
             epoch: limits.time_max.is_some() || limits.interruptible,
             stack_max: limits.stack_max,
         };
         let ready = || self.0.ready.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, code)) = ready().iter().find(|(known, _)| *known == needs) {
-            return Ok(code.clone());
+            return Ok((needs, code.clone()));
         }
-        let code = Arc::new(match self.format() {
-            Format::Module => self.core(anew, &options, &given, &needs, limits)?,
+        let code = match self.format() {
+            Format::Module => self.core(anew, &options, &given, &needs, (grants, limits))?,
             Format::Component => {
                 if manifest.is_some() {
                     packed::refuse_grants(&self.0.program, grants)?;
                 }
-                self.component(needs.unknown, limits)?
+                self.component(grants, limits, entry)?
             }
-        });
-        ready().push((needs, code.clone()));
-        Ok(code)
+        };
+        ready().push((needs.clone(), code.clone()));
+        Ok((needs, code))
     }
 
     fn core(
@@ -175,9 +186,9 @@ impl Program {
         options: &LinkOptions,
         given: &[&str],
         needs: &Needs,
-        limits: &Limits,
+        (grants, limits): (&Grants, &Limits),
     ) -> Result<Code, Error> {
-        let carried = anew.map(packed::carried).transpose()?;
+        let carried = anew.map(packed::carried).transpose()?.map(Arc::new);
         let failed = |error: &dyn std::fmt::Display| {
             weir_engine::Error::new(weir_engine::Kind::Program, format!("{}: {error}", self.path().display()))
         };
@@ -185,19 +196,22 @@ impl Program {
             if anew.is_some() {
                 return packed::link(bytes, options, given).map_err(|error| failed(&error));
             }
-            check_module(&module_head(bytes), needs.unknown)?;
+            check_module(&module_head(bytes), grants.data.unknown_imports, &grants.functions)?;
             weir_link::link(bytes, options).map(|linked| linked.bytes).map_err(|error| failed(&error))
         };
         let link = prepared(|bytes| link(bytes).map(Cow::Owned));
-        let core = CoreProgram::load(&self.0.program, &needs.variant, limits, needs.unknown, self.cache(), link)?;
+        let core = CoreCode::load(&self.0.program, &needs.variant, limits, self.cache(), link)?;
         Ok(Code::Core(core, carried))
     }
 
-    fn component(&self, unknown: UnknownImports, limits: &Limits) -> Result<Code, Error> {
-        let check =
-            |bytes: &[u8]| component_head(bytes, is_served).map_or(Ok(()), |head| check_component(&head, unknown));
-        let component = ComponentProgram::load(&self.0.program, unknown, limits, self.cache(), checked(check))?;
-        Ok(Code::Component(component))
+    fn component(&self, grants: &Grants, limits: &Limits, entry: Entry) -> Result<Code, Error> {
+        let granted = |name: &str| is_served(name) || grants.functions.has(name);
+        let check = |bytes: &[u8]| match component_head(bytes, granted) {
+            Some(head) if entry == Entry::Command => check_component(&head, grants.data.unknown_imports),
+            Some(head) => check_functions(head.shared_memory),
+            None => Ok(()),
+        };
+        Ok(Code::Component(ComponentCode::load(&self.0.program, limits, self.cache(), checked(check))?))
     }
 
     pub(crate) fn cache(&self) -> Option<&Cache> {
@@ -224,18 +238,33 @@ pub(crate) fn checked(
     |bytes| check(bytes).map(|()| Cow::Borrowed(bytes))
 }
 
+/// Code that is linked with what it imports. Cheap to clone.
+#[derive(Clone)]
+enum Linked {
+    Core(Arc<CoreProgram>, Option<Arc<Carried>>),
+    Component(Arc<ComponentProgram>),
+}
+
+/// How a program is entered.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Entry {
+    Command,
+    Library,
+}
+
 /// A program whose code is there, and what its next run is handed.
 pub struct Prepared {
-    program: Program,
-    code: Arc<Code>,
-    grants: Grants,
-    limits: Limits,
+    pub(crate) program: Program,
+    needs: Needs,
+    pub(crate) code: Code,
+    pub(crate) grants: Grants,
+    pub(crate) limits: Limits,
 }
 
 impl Prepared {
     /// What it took to load it.
     pub fn stats(&self) -> &Stats {
-        match &*self.code {
+        match &self.code {
             Code::Core(program, _) => program.stats(),
             Code::Component(program) => program.stats(),
         }
@@ -245,17 +274,18 @@ impl Prepared {
     ///
     /// # Errors
     /// A grant cannot be honoured, the program traps or meets a limit, or its results cannot be saved.
-    pub fn run(self) -> Result<Outcome, Error> {
-        let Self { program, code, mut grants, limits } = self;
-        let (ends, streams) = (std::mem::take(&mut grants.ends), std::mem::take(&mut grants.streams));
-        let mut run = Run { ends, streams, ..run_of(&grants, &limits) };
-        match &*code {
-            Code::Component(component) => Ok(component.run(run)?),
-            Code::Core(core, carried) => {
-                run.carried = carried.as_ref();
+    pub fn run(mut self) -> Result<Outcome, Error> {
+        let linked = self.link()?;
+        let (ends, streams) = (std::mem::take(&mut self.grants.ends), std::mem::take(&mut self.grants.streams));
+        let mut run = Run { ends, streams, ..run_of(&self.grants, &self.limits) };
+        match &linked {
+            Linked::Component(component) => Ok(component.run(run)?),
+            Linked::Core(core, carried) => {
+                run.carried = carried.as_deref();
                 core.run(run).map_err(|error| match (error.kind(), carried) {
                     (weir_engine::Kind::Trap, Some(_)) => {
-                        packed::contradiction(program.engine_program(), &grants).unwrap_or_else(|| error.into())
+                        let why = packed::contradiction(self.program.engine_program(), &self.grants);
+                        why.unwrap_or_else(|| error.into())
                     }
                     _ => error.into(),
                 })
@@ -268,29 +298,36 @@ impl Prepared {
     ///
     /// # Errors
     /// A grant cannot be honoured, or the limits did not ask for code that can be interrupted.
-    pub fn spawn(self) -> Result<Running, Error> {
-        let Self { code, mut grants, limits, .. } = self;
-        let (ends, streams) = (std::mem::take(&mut grants.ends), std::mem::take(&mut grants.streams));
-        let mut run = Run { ends, streams, ..run_of(&grants, &limits) };
-        match &*code {
-            Code::Component(component) => Ok(Running::new(component.start(run)?)),
-            Code::Core(core, carried) => {
-                run.carried = carried.as_ref();
+    pub fn spawn(mut self) -> Result<Running, Error> {
+        let linked = self.link()?;
+        let (ends, streams) = (std::mem::take(&mut self.grants.ends), std::mem::take(&mut self.grants.streams));
+        let mut run = Run { ends, streams, ..run_of(&self.grants, &self.limits) };
+        match &linked {
+            Linked::Component(component) => Ok(Running::new(component.start(run)?)),
+            Linked::Core(core, carried) => {
+                run.carried = carried.as_deref();
                 Ok(Running::new(core.start(run)?))
             }
         }
     }
 
-    pub(crate) fn parts(&self) -> (&Grants, &Limits) {
-        (&self.grants, &self.limits)
-    }
-
-    /// The core module behind it, for calls of its functions.
-    pub(crate) fn core(&self) -> Option<(&CoreProgram, Option<&Carried>)> {
-        match &*self.code {
-            Code::Core(core, carried) => Some((core, carried.as_ref())),
-            Code::Component(_) => None,
+    /// The program with what it imports, linked once for all runs that grant the same functions: none.
+    fn link(&self) -> Result<Linked, Error> {
+        let (unknown, functions) = (self.grants.data.unknown_imports, &self.grants.functions);
+        let known = || self.program.0.linked.lock().unwrap_or_else(PoisonError::into_inner);
+        if functions.is_empty()
+            && let Some((.., linked)) = known().iter().find(|known| (&known.0, known.1) == (&self.needs, unknown))
+        {
+            return Ok(linked.clone());
         }
+        let linked = match &self.code {
+            Code::Core(core, carried) => Linked::Core(Arc::new(core.link(unknown, functions)?), carried.clone()),
+            Code::Component(component) => Linked::Component(Arc::new(component.link(unknown, functions)?)),
+        };
+        if functions.is_empty() {
+            known().push((self.needs.clone(), unknown, linked.clone()));
+        }
+        Ok(linked)
     }
 }
 

@@ -98,6 +98,12 @@ fn collect(tokens: TokenStream, module: &[String], paths: &mut Vec<Path>) {
                 }
                 at += 2;
             }
+            // `$crate` in a macro is where it is used: for whoever uses the crate, and in no file's own code.
+            TokenTree::Punct(punct) if punct.as_char() == '$' => {
+                if matches!(tokens.get(at + 1), Some(TokenTree::Ident(word)) if *word == "crate") {
+                    at = path(&tokens, at + 1, module, &[], &mut Vec::new());
+                }
+            }
             TokenTree::Ident(_) => at = path(&tokens, at, module, &[], paths),
             TokenTree::Group(group) => collect(group.stream(), module, paths),
             _ => {}
@@ -218,7 +224,7 @@ mod tests {
             ("a/inner.rs", "use super::super::b; pub fn g() { b::B }"),
             (
                 "b.rs",
-                "pub(crate) struct B; pub(super) fn f() { a * b } #[cfg(test)] mod tests { use crate::a::A; } // crate::a",
+                "pub(crate) struct B; pub(super) fn f() { a * b } macro_rules! m { () => { $crate::a::A } } #[cfg(test)] mod tests { use crate::a::A; } // crate::a",
             ),
         ];
         assert_eq!(messages(&files, ""), [""; 0]);

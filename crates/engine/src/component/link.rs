@@ -9,6 +9,7 @@ use super::net::WeirLookup;
 use super::random::WeirRandom;
 use super::state::State;
 use crate::error::{Error, Kind};
+use crate::functions::Functions;
 use crate::imports::{is_served, not_granted_to_component};
 use std::collections::BTreeSet;
 use wasmtime::Engine;
@@ -52,10 +53,18 @@ impl Wanted {
 }
 
 /// Everything that `component` may import.
-pub(super) fn linker(engine: &Engine, component: &Component, unknown: UnknownImports) -> Result<Linker<State>, Error> {
+pub(super) fn linker(
+    engine: &Engine,
+    component: &Component,
+    unknown: UnknownImports,
+    functions: &Functions,
+) -> Result<Linker<State>, Error> {
     let wanted = Wanted::by(component, engine);
     let mut linker = Linker::new(engine);
     add(&mut linker, &wanted).map_err(|error| Error::caused(Kind::Internal, "cannot set up WASI", error))?;
+    functions
+        .define_all(&mut linker)
+        .map_err(|error| Error::caused(Kind::Grant, "a granted function cannot be set up", error))?;
     if unknown == UnknownImports::Trap {
         linker.define_unknown_imports_as_traps(component).map_err(|error| {
             Error::caused(Kind::Import, "an import that nobody grants cannot be made to trap", error)

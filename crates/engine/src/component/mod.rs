@@ -9,7 +9,7 @@ mod http;
 mod link;
 mod net;
 mod random;
-mod state;
+pub(crate) mod state;
 mod stdio;
 mod tree;
 
@@ -20,6 +20,7 @@ use crate::control::Control;
 use crate::deadline::Deadline;
 use crate::error::{Error, Kind};
 use crate::explain;
+use crate::functions::Functions;
 use crate::imports::component_entry;
 use crate::load::{Loaded, load};
 use crate::places::Places;
@@ -36,7 +37,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Instant;
 use wasmtime::component::types::ComponentItem;
-use wasmtime::component::{Component, InstancePre, Type};
+use wasmtime::component::{Component, InstancePre, Linker, Type};
 use wasmtime::{Engine, Store};
 use wasmtime_wasi::I32Exit;
 use wasmtime_wasi::p2::bindings::CommandPre as CommandPre2;
@@ -45,18 +46,66 @@ use weir_types::entry::Series;
 use weir_types::grants::UnknownImports;
 use weir_types::limits::Limits;
 
-/// A compiled component, linked with what it imports.
+/// A compiled component. Cheap to clone.
+#[derive(Clone)]
+pub struct ComponentCode(pub(crate) Arc<Loaded<Component>>);
+
+impl ComponentCode {
+    /// Compiles `program`, or takes it from the cache. `prepare` looks at its bytes before they are compiled.
+    ///
+    /// # Errors
+    /// The program cannot be read or is not a valid component.
+    pub fn load(
+        program: &Program,
+        limits: &Limits,
+        cache: Option<&Cache>,
+        prepare: impl for<'b> FnOnce(&'b [u8]) -> Result<Cow<'b, [u8]>, Error>,
+    ) -> Result<Self, Error> {
+        let recipe = Recipe::new(Recipes::Component, limits);
+        let loaded = load(program, &[recipe, recipe.concurrent()], b"component-1", cache, prepare)?;
+        Ok(Self(Arc::new(loaded)))
+    }
+
+    /// What it took to load it.
+    pub fn stats(&self) -> &Stats {
+        &self.0.stats
+    }
+
+    /// Links a command with what it imports: of WASI, and of `functions`.
+    ///
+    /// # Errors
+    /// It is no command, or imports what nobody grants, where that is refused.
+    pub fn link(&self, unknown: UnknownImports, functions: &Functions) -> Result<ComponentProgram, Error> {
+        let loaded = self.0.clone();
+        let series = Command::series(&loaded.code, &loaded.room.engine)?;
+        let command = Command::new(series, self.pre(unknown, functions)?.0)?;
+        Ok(ComponentProgram { loaded, command })
+    }
+
+    /// The component with everything that it imports, and where that comes from.
+    pub(crate) fn pre(
+        &self,
+        unknown: UnknownImports,
+        functions: &Functions,
+    ) -> Result<(InstancePre<State>, Linker<State>), Error> {
+        let (engine, component) = (&self.0.room.engine, &self.0.code);
+        let linker = link::linker(engine, component, unknown, functions)?;
+        let pre = linker.instantiate_pre(component).map_err(|error| link::explain(component, engine, &error))?;
+        Ok((pre, linker))
+    }
+}
+
+/// A compiled command, linked with what it imports.
 pub struct ComponentProgram {
-    loaded: Loaded<Component>,
+    loaded: Arc<Loaded<Component>>,
     command: Command,
 }
 
 impl ComponentProgram {
-    /// Compiles `program`, or takes it from the cache. `prepare` looks at its bytes before they are compiled.
+    /// Compiles and links a command to which nothing but WASI is granted.
     ///
     /// # Errors
-    /// The program cannot be read, is not a valid component or no command, or imports what nobody grants, where that is
-    /// refused.
+    /// As [`ComponentCode::load`] and [`ComponentCode::link`].
     pub fn load(
         program: &Program,
         unknown: UnknownImports,
@@ -64,14 +113,7 @@ impl ComponentProgram {
         cache: Option<&Cache>,
         prepare: impl for<'b> FnOnce(&'b [u8]) -> Result<Cow<'b, [u8]>, Error>,
     ) -> Result<Self, Error> {
-        let recipe = Recipe::new(Recipes::Component, limits);
-        let loaded: Loaded<Component> = load(program, &[recipe, recipe.concurrent()], b"command-2", cache, prepare)?;
-        let (engine, component) = (&loaded.room.engine, &loaded.code);
-        let series = Command::series(component, engine)?;
-        let linker = link::linker(engine, component, unknown)?;
-        let pre = linker.instantiate_pre(component).map_err(|error| link::explain(component, engine, &error))?;
-        let command = Command::new(series, pre)?;
-        Ok(Self { loaded, command })
+        ComponentCode::load(program, limits, cache, prepare)?.link(unknown, &Functions::default())
     }
 
     /// What it took to load it.
