@@ -123,7 +123,7 @@ impl Ports {
     ///
     /// # Errors
     /// `Badf` where there is no such end or it cannot be read; what the host says when it opens a path.
-    pub fn reader(self: &Arc<Self>, index: u32) -> Result<Port, Errno> {
+    pub fn reader(self: &Arc<Self>, index: u32) -> Result<Port, Refused> {
         let mut ends = lock(&self.ends);
         let end = ends.get_mut(index as usize).ok_or(Errno::Badf)?;
         let conduit = match &mut end.source {
@@ -137,7 +137,7 @@ impl Ports {
             }
             Source::Object(reader) => Conduit::Reader(reader.clone()),
             Source::Empty => Conduit::Nothing,
-            Source::None => return Err(Errno::Badf),
+            Source::None => return Err(Errno::Badf.into()),
         };
         Ok(Port { ports: self.clone(), conduit, direction: Direction::Read, standard: false })
     }
@@ -146,7 +146,7 @@ impl Ports {
     ///
     /// # Errors
     /// As for [`reader`](Self::reader).
-    pub fn writer(self: &Arc<Self>, index: u32) -> Result<Port, Errno> {
+    pub fn writer(self: &Arc<Self>, index: u32) -> Result<Port, Refused> {
         let mut ends = lock(&self.ends);
         let end = ends.get_mut(index as usize).ok_or(Errno::Badf)?;
         let standard = matches!(end.sink, Sink::Stdout | Sink::Stderr);
@@ -162,7 +162,7 @@ impl Ports {
             }
             Sink::Object(writer) => Conduit::Writer(writer.clone()),
             Sink::Discard => Conduit::Nothing,
-            Sink::None => return Err(Errno::Badf),
+            Sink::None => return Err(Errno::Badf.into()),
         };
         Ok(Port { ports: self.clone(), conduit, direction: Direction::Write, standard })
     }
@@ -190,12 +190,16 @@ impl Ports {
         Ok(if self.thread == Thread::Own { Conduit::Blocks(fd) } else { wait_for(fd, direction) })
     }
 
-    fn open(&self, path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
+    fn open(&self, path: &Path, flags: OFlags) -> Result<OwnedFd, Refused> {
         open(path, flags, &self.deadline).map_err(|failure| match failure {
-            Failure::Errno(errno) => errno,
-            // Whoever runs the program sees by itself that the time is over.
-            Failure::Stop(_) => Errno::Io,
+            Failure::Errno(errno) => Refused::Errno(errno),
+            Failure::Stop(_) => Refused::Stop(self.deadline.error()),
         })
+    }
+
+    /// Ends the run.
+    pub fn stop(&self, stop: Stop) {
+        self.control.stop(stop);
     }
 }
 
@@ -259,7 +263,7 @@ impl Port {
 
     /// Ends the run.
     pub fn stop(&self, stop: Stop) {
-        self.ports.control.stop(stop);
+        self.ports.stop(stop);
     }
 
     /// The descriptor behind it, if it waits in the system call.

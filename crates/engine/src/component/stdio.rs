@@ -15,12 +15,23 @@ use weir_vfs::{Errno, StreamId};
 
 /// The end to read a mapped stream from.
 pub(crate) fn reader(ports: &Arc<Ports>, stream: StreamId) -> Result<Stream, Errno> {
-    ports.reader(mapped(stream)?).map(Stream::new)
+    ports.reader(mapped(stream)?).map(Stream::new).map_err(|refused| or_stop(ports, refused))
 }
 
 /// The end to write a mapped stream to.
 pub(crate) fn writer(ports: &Arc<Ports>, stream: StreamId) -> Result<Stream, Errno> {
-    ports.writer(mapped(stream)?).map(Stream::new)
+    ports.writer(mapped(stream)?).map(Stream::new).map_err(|refused| or_stop(ports, refused))
+}
+
+/// The program is told of a failure, and ended beside it where that is why.
+fn or_stop(ports: &Ports, refused: Refused) -> Errno {
+    match refused {
+        Refused::Errno(errno) => errno,
+        Refused::Stop(stop) => {
+            ports.stop(stop);
+            Errno::Io
+        }
+    }
 }
 
 /// A tree names mapped streams alone.
