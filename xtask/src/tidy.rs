@@ -7,6 +7,7 @@ mod circles;
 mod crates;
 mod docs;
 mod finding;
+mod rooms;
 mod source;
 
 use crate::process;
@@ -47,6 +48,8 @@ fn check(root: &Path, files: &[File]) -> Result<Vec<Violation>> {
     violations.extend(rust.iter().flat_map(|file| source::opens_with_docs(file)));
     violations.extend(source::lengths(&rust, find(source::ALLOWED).unwrap_or_default()));
     violations.extend(circles::circles(&rust, find(circles::ALLOWED).unwrap_or_default()));
+    violations.extend(rust.iter().flat_map(|file| rooms::one_place(file)));
+    violations.extend(rust.iter().flat_map(|file| rooms::no_options(file)));
     violations.extend(files.iter().flat_map(source::banned_markers));
     violations.extend(files.iter().flat_map(source::banned_words));
     violations.extend(docs::crate_map(find(docs::ARCHITECTURE), &packages));

@@ -7,6 +7,7 @@ use crate::options::{LimitOptions, unknown_imports};
 use crate::run::exit_code;
 use crate::target::{self, Output};
 use clap::Args;
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
@@ -103,9 +104,12 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     } else {
         let args: Arc<[Value]> =
             wave::arguments(call, function.params(), &mut |path| fetch(path, &limits)).map_err(wrong)?.into();
-        for _ in 0..options.repeat {
+        let mut args = Some(args);
+        for left in (0..options.repeat).rev() {
+            // The last call has them for itself: what is large is then there once.
+            let given = if left == 0 { args.take() } else { args.clone() };
             let started = Instant::now();
-            result = function.call(args.clone())?;
+            result = function.call(given.unwrap_or_default())?;
             times.push(started.elapsed());
         }
     }
@@ -254,7 +258,10 @@ impl Write for Stdout {
 fn fetch(path: &str, limits: &Limits) -> Result<Vec<u8>, String> {
     let cannot = |error: io::Error| format!("cannot read {path}: {error}");
     let source = open_stream(path, 1, limits)?;
-    let mut bytes = Vec::new();
+    // A large file is read into as much as it needs.
+    let size =
+        std::fs::metadata(path).map_or(0, |meta| if meta.is_file() { meta.len().min(VALUE_BYTES_MAX) } else { 0 });
+    let mut bytes = Vec::with_capacity(size as usize + 1);
     source.take(VALUE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(cannot)?;
     if bytes.len() as u64 > VALUE_BYTES_MAX {
         return Err(format!(
@@ -308,7 +315,7 @@ fn keep(options: &Options, value: Option<&Value>) -> Result<ExitCode, Failure> {
     if let (Some(folder), Some(value)) = (options.output.as_ref().filter(|path| is_folder(path)), value) {
         return write_parts(folder, value).map(|()| ExitCode::SUCCESS);
     }
-    let bytes = value.map_or_else(Vec::new, |value| bytes_of(value).unwrap_or_else(|| as_text(value)));
+    let bytes = value.map_or(Cow::Borrowed(&[][..]), shown);
     match &options.output {
         Some(path) => target::write(path, &bytes)?,
         None => {
@@ -323,8 +330,9 @@ fn keep(options: &Options, value: Option<&Value>) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn as_text(value: &Value) -> Vec<u8> {
-    (wave::show(value) + "\n").into_bytes()
+/// A text or bytes as they are, anything else as WAVE.
+fn shown(value: &Value) -> Cow<'_, [u8]> {
+    bytes_of(value).map_or_else(|| Cow::Owned((wave::show(value) + "\n").into_bytes()), Cow::Borrowed)
 }
 
 fn is_folder(path: &Path) -> bool {
@@ -353,16 +361,16 @@ fn write_part(folder: &Path, name: &str, value: &Value) -> Result<(), Failure> {
             if !Path::new(inner).components().all(|part| matches!(part, Component::Normal(_))) {
                 return Err(Failure::save(format!("the result has a file {inner:?}, which is no name inside {name}")));
             }
-            write_file(&path.join(inner), &bytes)?;
+            write_file(&path.join(inner), bytes)?;
         }
         return Ok(());
     }
-    write_file(&path, &bytes_of(value).unwrap_or_else(|| as_text(value)))
+    write_file(&path, &shown(value))
 }
 
 /// Paths and contents, if a value is a list or a map of those.
-fn files_of(value: &Value) -> Option<Vec<(&str, Vec<u8>)>> {
-    fn file<'v>(name: &'v Value, contents: &Value) -> Option<(&'v str, Vec<u8>)> {
+fn files_of(value: &Value) -> Option<Vec<(&str, &[u8])>> {
+    fn file<'v>(name: &'v Value, contents: &'v Value) -> Option<(&'v str, &'v [u8])> {
         if let Value::String(name) = name { Some((name, bytes_of(contents)?)) } else { None }
     }
     match value {
@@ -387,10 +395,10 @@ fn write_file(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
 }
 
 /// A text or bytes as they are.
-fn bytes_of(value: &Value) -> Option<Vec<u8>> {
+fn bytes_of(value: &Value) -> Option<&[u8]> {
     match value {
-        Value::String(text) => Some(text.clone().into_bytes()),
-        value => value.as_bytes().map(<[u8]>::to_vec),
+        Value::String(text) => Some(text.as_bytes()),
+        value => value.as_bytes(),
     }
 }
 

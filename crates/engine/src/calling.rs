@@ -96,7 +96,7 @@ async fn call_as<R: ComponentNamedList + Lift + Send + Sync + 'static, T: Send>(
     args: Arc<[Value]>,
 ) -> wasmtime::Result<R> {
     let function = function.typed::<Params, R>(&*store)?;
-    function.call_async(store, Params(args)).await
+    function.call_async(store, Params::new(args)).await
 }
 
 /// An exported function, and the interface it is in.

@@ -11,7 +11,7 @@ use crate::value::{Numbers, Value};
 use std::fmt;
 use std::mem::MaybeUninit;
 use std::slice::{Iter, IterMut};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use wasmtime::component::__internal::{
     CanonicalAbiInfo, ComponentTypes, InstanceType, InterfaceType, LiftContext, LowerContext,
 };
@@ -74,8 +74,15 @@ fn unlike<T>(what: impl fmt::Display) -> Result<T> {
     Err(Unlike(format!("an argument has another type than its parameter: {what}")).into())
 }
 
-/// The arguments of a call.
-pub(crate) struct Params(pub Arc<[Value]>);
+/// The arguments of a call. They are let go as soon as the function has them: a large one is then there once.
+pub(crate) struct Params(Mutex<Option<Arc<[Value]>>>);
+
+impl Params {
+    /// These.
+    pub fn new(args: Arc<[Value]>) -> Self {
+        Self(Mutex::new(Some(args)))
+    }
+}
 
 /// The result of a call whose result is one core value, or none.
 pub(crate) struct Flat(pub Option<Value>);
@@ -123,12 +130,13 @@ mod promises {
             let places = unsafe { &mut *std::ptr::from_mut(dst).cast::<[MaybeUninit<ValRaw>; 16]>() };
             let mut places = places.iter_mut();
             let InterfaceType::Tuple(tuple) = ty else { return unlike("the parameters are no list") };
+            let args = self.0.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_default();
             let types = cx.types;
             let types = &types[tuple].types;
-            if types.len() != self.0.len() {
-                return unlike(format_args!("{} are given, {} are taken", self.0.len(), types.len()));
+            if types.len() != args.len() {
+                return unlike(format_args!("{} are given, {} are taken", args.len(), types.len()));
             }
-            for (ty, value) in types.iter().zip(&*self.0) {
+            for (ty, value) in types.iter().zip(&*args) {
                 lower_flat(cx, *ty, value, &mut places)?;
             }
             zero(&mut places, usize::MAX);
