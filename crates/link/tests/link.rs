@@ -173,35 +173,7 @@ fn old_names_use_the_old_layouts() {
 
 #[test]
 fn every_kind_of_reference_to_a_function_is_renumbered() {
-    let program = r#"(module
-      (type $sig (func (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
-      (type $box (struct (field funcref)))
-      (import "env" "before" (func $before))
-      (import "wasi_snapshot_preview1" "path_open" (func $path_open (type $sig)))
-      (import "env" "after" (func $after))
-      (import "env" "table" (table $imported 1 funcref))
-      (table $filled 2 funcref (ref.func $path_open))
-      (table $typed 1 1 (ref null $sig))
-      (memory (export "memory") 1)
-      (global $open (export "open") funcref (ref.func $path_open))
-      (global $boxed (ref $box) (struct.new $box (ref.func $after)))
-      (start $begin)
-      (elem (table $imported) (i32.const 0) func $path_open $local)
-      (elem (table $filled) (offset (i32.const 0)) func $local)
-      (elem (table $typed) (i32.const 0) (ref null $sig) (ref.func $path_open))
-      (elem $passive func $after $path_open)
-      (elem $passive_exprs funcref (ref.func $before) (ref.null func) (item ref.func $path_open))
-      (elem declare func $begin)
-      (elem declare funcref (ref.func $main))
-      (export "again" (func $path_open))
-      (func $begin)
-      (func $local ref.func $begin drop ref.func $path_open drop)
-      (func $tail (type $sig)
-        local.get 0 local.get 1 local.get 2 local.get 3 local.get 4 local.get 5 local.get 6 local.get 7 local.get 8
-        return_call $path_open)
-      (func $main (export "_start") call $before call $after call $local ref.func $main drop
-        (table.init $filled $passive (i32.const 0) (i32.const 0) (i32.const 0))
-        elem.drop $passive_exprs))"#;
+    let program = include_str!("programs/references.wat");
     let facts = Facts::of(&link(program, &all()).unwrap().bytes);
     assert_eq!(
         facts.code_of("main"),
@@ -219,39 +191,9 @@ fn every_kind_of_reference_to_a_function_is_renumbered() {
 
 #[test]
 fn every_proposal_comes_through() {
-    let features = r#"
-      (type $point (struct (field i32) (field (mut f64))))
-      (type $bytes (array (mut i8)))
-      (type $callback (func (param i32) (result i32)))
-      (type $task (cont $callback))
-      (tag $oops (param i32))
-      (tag $yield (param i32) (result i32))
-      (memory $big i64 1)
-      (memory $shared 1 1 shared)
-      (table $t 3 funcref)
-      (global $sum i32 (i32.add (i32.const 1) (i32.mul (i32.const 2) (i32.const 3))))
-      (data $d "bytes")
-      (elem declare func $id)
-      (func $id (type $callback) local.get 0)
-      (func $simd (result v128) v128.const i32x4 1 2 3 4 v128.const i32x4 5 6 7 8 i8x16.relaxed_swizzle)
-      (func $gc (result i32) (struct.get $point 0 (struct.new $point (i32.const 1) (f64.const 2)))
-        (array.new_data $bytes $d (i32.const 0) (i32.const 2)) array.len i32.add)
-      (func $eh (result i32)
-        (block $h (result i32) (try_table (result i32) (catch $oops $h) i32.const 5 throw $oops)))
-      (func $legacy (result i32) try (result i32) i32.const 1 throw $oops catch $oops catch_all i32.const 2 end)
-      (func $refs (result i32) i32.const 7 ref.func $id call_ref $callback)
-      (func $tail (param i32) (result i32) local.get 0 return_call $id)
-      (func $bulk (memory.copy $big $shared (i64.const 0) (i32.const 0) (i32.const 1))
-        (memory.fill (i32.const 0) (i32.const 0) (i32.const 0)))
-      (func $atomic (result i32) i32.const 0 i32.const 1 i32.atomic.rmw.add $shared)
-      (func $wide (result i64 i64) i64.const 1 i64.const 2 i64.mul_wide_u)
-      (func $stack (result i32)
-        (block $on (result i32 (ref $task))
-          i32.const 1 (cont.new $task (ref.func $id)) resume $task (on $yield $on)
-          return) drop)"#;
-    let program = command("").replace("(func $open", &format!("{features}\n(func $open"));
-    let linked = link(&program, &all()).unwrap();
-    let before = Facts::of(&wasm(&program));
+    let program = include_str!("programs/proposals.wat");
+    let linked = link(program, &all()).unwrap();
+    let before = Facts::of(&wasm(program));
     let after = Facts::of(&linked.bytes);
     for name in ["simd", "gc", "eh", "legacy", "refs", "tail", "bulk", "atomic", "wide", "stack"] {
         assert_eq!(before.code_of(name), after.code_of(name), "{name}");
@@ -419,14 +361,7 @@ fn sort_imports(program: &str) -> String {
 
 #[test]
 fn an_exit_unwinds_to_the_entry() {
-    let program = r#"(module
-      (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
-      (table 1 funcref) (elem (i32.const 0) $helper)
-      (func $main (export "_start") i32.const 3 call $exit)
-      (func $helper (export "helper") (param i64) (result i32 f64 v128 (ref null extern)) unreachable)
-      (func $strict (export "strict") (result (ref extern)) ref.func $main drop unreachable)
-      (func $swallow (block (try_table (catch_all 0) (call $main))))
-      (start $main))"#;
+    let program = include_str!("programs/exits.wat");
     let linked = link(program, &LinkOptions { exit: Exit::Unwind, ..all() }).unwrap();
     let unwind = linked.report.unwind.clone().unwrap();
     assert_eq!(unwind.wrapped, ["_start", "helper", "the start function"]);

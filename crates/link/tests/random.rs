@@ -3,7 +3,7 @@
 mod common;
 
 use arbitrary::Unstructured;
-use common::{SHIM, all, validate, wasm};
+use common::{RANDOM_IMPORTS, SHIM, all, validate, wasm};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use wasm_smith::{Config, Module};
@@ -15,24 +15,9 @@ fn cases() -> u32 {
     std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(400)
 }
 
-/// Imports that random modules may choose from.
-const IMPORTS: &str = r#"(module
-  (import "wasi_snapshot_preview1" "path_open"
-    (func (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
-  (import "wasi_snapshot_preview1" "fd_close" (func (param i32) (result i32)))
-  (import "wasi_snapshot_preview1" "fd_prestat_get" (func (param i32 i32) (result i32)))
-  (import "wasi_snapshot_preview1" "random_get" (func (param i32 i32) (result i32)))
-  (import "wasi_unstable" "fd_filestat_get" (func (param i32 i32) (result i32)))
-  (import "wasi_unstable" "fd_sync" (func (param i32) (result i32)))
-  (import "wasi_snapshot_preview1" "proc_exit" (func (param i32)))
-  (import "env" "f" (func (param f64) (result i64)))
-  (import "env" "table" (table 1 funcref))
-  (import "env" "global" (global i32))
-  (import "env" "tag" (tag (param i32))))"#;
-
 fn config(seed: u8) -> Config {
     Config {
-        available_imports: Some(wasm(IMPORTS)),
+        available_imports: Some(wasm(RANDOM_IMPORTS)),
         min_imports: 1,
         max_imports: 20,
         max_memories: 3,
@@ -160,35 +145,7 @@ proptest! {
 
 /// A module with every section.
 fn small() -> Vec<u8> {
-    wasm(
-        r#"(module $small
-          (type $box (struct (field i32)))
-          (rec (type $a (func (param (ref null $b)))) (type $b (array i8)))
-          (import "wasi_snapshot_preview1" "path_open"
-            (func $path_open (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
-          (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
-          (table 4 funcref)
-          (table 1 1 funcref (ref.func $exit))
-          (memory (export "memory") 1)
-          (tag $t (param i32))
-          (global $g (mut i32) (i32.const 1))
-          (global $f (export "f") funcref (ref.func $main))
-          (start $init)
-          (elem (i32.const 1) func $init $path_open)
-          (elem $e funcref (ref.func $exit) (ref.null func))
-          (data (i32.const 8) "/etc/passwd")
-          (data $d "passive")
-          (func $init global.get $g i32.eqz (if (then i32.const 1 call $exit)))
-          (func $main (export "_start") (local i64 i64 f32)
-            i32.const 3 i32.const 0 i32.const 8 i32.const 4 i32.const 0 i64.const 0 i64.const 0 i32.const 0 i32.const 64
-            call $path_open
-            (block (block (br_table 0 1 0 (i32.const 1))) (throw $t (i32.const 1)))
-            drop
-            (memory.init $d (i32.const 0) (i32.const 0) (i32.const 0))
-            (try_table (catch_all 0) (call $init))
-            ref.func $main drop)
-          (@custom "producers" "\00"))"#,
-    )
+    wasm(include_str!("programs/small.wat"))
 }
 
 #[test]

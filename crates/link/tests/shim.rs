@@ -2,28 +2,9 @@
 
 mod common;
 
-use common::{Facts, validate, wasm};
-use weir_link::p1::{P1_FUNCTIONS, SNAPSHOT, UNSTABLE};
+use common::{Facts, everything, validate, wasm};
+use weir_link::p1::{SNAPSHOT, UNSTABLE};
 use weir_link::{Exit, LinkOptions, link};
-
-/// A program that imports and calls every function of WASI under one of its names.
-fn everything(module: &str) -> String {
-    let mut imports = String::new();
-    let mut calls = String::new();
-    for function in P1_FUNCTIONS {
-        if module == UNSTABLE && function.name == "sock_accept" {
-            continue;
-        }
-        let params: Vec<&str> = function.params.bytes().map(|ty| if ty == b'I' { "i64" } else { "i32" }).collect();
-        let name = function.name;
-        let result = if function.returns_errno { "(result i32)" } else { "" };
-        imports += &format!(r#"(import "{module}" "{name}" (func ${name} (param {}) {result}))"#, params.join(" "));
-        let zeros: String = params.iter().map(|ty| format!("{ty}.const 0 ")).collect();
-        let drop = if function.returns_errno { "drop" } else { "" };
-        calls += &format!("{zeros} call ${name} {drop}\n");
-    }
-    format!(r#"(module {imports} (memory (export "memory") 1) (func $main (export "_start") {calls}))"#)
-}
 
 #[test]
 fn every_function_links_with_every_choice() {

@@ -6,6 +6,7 @@ use wasmparser::{
     BinaryReader, ExternalKind, KnownCustom, Name, NameSectionReader, Operator, Parser, Payload, TypeRef, Validator,
     WasmFeatures,
 };
+use weir_link::p1::{P1_FUNCTIONS, UNSTABLE};
 use weir_link::{LinkError, LinkOptions, Linked, link_unvalidated_with_shim, link_with_shim};
 
 /// A shim that keeps the contract: every kind of import, a table, globals, data, dead code.
@@ -74,6 +75,21 @@ pub const SHIM: &str = r#"
 )
 "#;
 
+/// Imports that random modules may choose from.
+pub const RANDOM_IMPORTS: &str = r#"(module
+  (import "wasi_snapshot_preview1" "path_open"
+    (func (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_close" (func (param i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_prestat_get" (func (param i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "random_get" (func (param i32 i32) (result i32)))
+  (import "wasi_unstable" "fd_filestat_get" (func (param i32 i32) (result i32)))
+  (import "wasi_unstable" "fd_sync" (func (param i32) (result i32)))
+  (import "wasi_snapshot_preview1" "proc_exit" (func (param i32)))
+  (import "env" "f" (func (param f64) (result i64)))
+  (import "env" "table" (table 1 funcref))
+  (import "env" "global" (global i32))
+  (import "env" "tag" (tag (param i32))))"#;
+
 /// Everything on, no tracing.
 pub fn all() -> LinkOptions {
     LinkOptions { host_dirs: true, ..LinkOptions::default() }
@@ -105,6 +121,25 @@ pub fn link_bytes(program: &[u8], options: &LinkOptions) -> Result<Linked, LinkE
         panic!("the linked module is invalid: {error}");
     }
     Ok(linked)
+}
+
+/// A program that imports and calls every function of WASI under one of its names.
+pub fn everything(module: &str) -> String {
+    let mut imports = String::new();
+    let mut calls = String::new();
+    for function in P1_FUNCTIONS {
+        if module == UNSTABLE && function.name == "sock_accept" {
+            continue;
+        }
+        let params: Vec<&str> = function.params.bytes().map(|ty| if ty == b'I' { "i64" } else { "i32" }).collect();
+        let name = function.name;
+        let result = if function.returns_errno { "(result i32)" } else { "" };
+        imports += &format!(r#"(import "{module}" "{name}" (func ${name} (param {}) {result}))"#, params.join(" "));
+        let zeros: String = params.iter().map(|ty| format!("{ty}.const 0 ")).collect();
+        let drop = if function.returns_errno { "drop" } else { "" };
+        calls += &format!("{zeros} call ${name} {drop}\n");
+    }
+    format!(r#"(module {imports} (memory (export "memory") 1) (func $main (export "_start") {calls}))"#)
 }
 
 /// What a module contains, in words.

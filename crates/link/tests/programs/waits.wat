@@ -1,0 +1,17 @@
+;; A command for WASI 0.3 as compilers make it: its start returns in order to wait, and it is called back.
+(module
+  (import "$root" "[waitable-set-new]" (func $set (result i32)))
+  (import "$root" "[waitable-join]" (func $join (param i32 i32)))
+  (import "[export]wasi:cli/run@0.3.0" "[task-return]run" (func $return (param i32)))
+  (import "wasi:cli/stdout@0.3.0" "[async-lower]write-via-stream" (func $write (param i32 i32) (result i32)))
+  (import "wasi:cli/stdout@0.3.0" "[stream-new-0]write-via-stream" (func $new (result i64)))
+  (import "wasi:clocks/monotonic-clock@0.3.0" "now" (func $now (result i64)))
+  (memory (export "memory") 1)
+  (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) i32.const 1024)
+  (func (export "[async-lift]wasi:cli/run@0.3.0#run") (result i32)
+    (drop (call $now))
+    (call $join (i32.const 1) (call $set))
+    (i32.const 2))
+  (func (export "[callback][async-lift]wasi:cli/run@0.3.0#run") (param i32 i32 i32) (result i32)
+    (call $return (i32.const 0))
+    (i32.const 0)))
