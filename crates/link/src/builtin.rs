@@ -1,6 +1,7 @@
 //! The shim that comes with weir: `guests/shim`, compiled by `scripts/shim.sh`.
 
-use crate::{LinkError, LinkOptions, Linked, link_unvalidated_with_shim, link_with_shim};
+use crate::error::LinkError;
+use crate::link::{LinkOptions, Linked, link_unvalidated_with_shim, link_with_shim};
 
 /// The bytes of the shim.
 pub const SHIM: &[u8] = include_bytes!("../shim.wasm");

@@ -3,7 +3,7 @@
 //! Sections that are copied stay byte ranges; only what carries indices is read. Nothing is
 //! allocated by a count that the module claims: vectors grow with the items that are really there.
 
-use crate::error::LinkError;
+use crate::error::{LinkError, LinkErrorKind};
 use crate::limits;
 use crate::p1::Signature;
 use core::ops::Range;
@@ -136,7 +136,7 @@ impl<'a> Module<'a> {
         match payload {
             Payload::Version { encoding: Encoding::Module, .. } | Payload::End(_) | Payload::CodeSectionEntry(_) => {}
             Payload::Version { .. } => {
-                return Err(LinkError::new(crate::error::LinkErrorKind::IsComponent));
+                return Err(LinkError::new(LinkErrorKind::IsComponent));
             }
             Payload::TypeSection(section) => self.type_section(section)?,
             Payload::ImportSection(section) => {
@@ -300,6 +300,42 @@ impl<'a> Module<'a> {
     pub fn raw(&self, items: &RawItems) -> &'a [u8] {
         self.bytes.get(items.range.clone()).unwrap_or(&[])
     }
+}
+
+/// Refuses what cannot be a core module, by its first bytes.
+pub(crate) fn check_header(program: &[u8]) -> Result<(), LinkError> {
+    if Parser::is_component(program) {
+        return Err(LinkError::new(LinkErrorKind::IsComponent));
+    }
+    if !program.starts_with(b"\0asm") {
+        let text = program.iter().take(64).find(|byte| !byte.is_ascii_whitespace());
+        let looks_like = match (program, text) {
+            ([], _) => "it is empty",
+            ([0x7f, b'E', b'L', b'F', ..], _) => "it is an ELF file of the machine",
+            ([0x1f, 0x8b, ..], _) => "it is compressed with gzip",
+            ([b'P', b'K', ..], _) => "it is a zip archive",
+            (_, Some(b'(' | b';')) => "it looks like WebAssembly text",
+            _ => "its first bytes are something else",
+        };
+        return Err(LinkError::at(LinkErrorKind::NotWasm { looks_like }, 0));
+    }
+    limits::check("bytes", program.len(), limits::PROGRAM_BYTES_MAX)
+}
+
+/// Object files carry sections for a linker and have nothing to start. Programs linked with
+/// `--emit-relocs` carry the same sections but export things; those sections are then dropped.
+pub(crate) fn refuse_object_file(module: &Module<'_>) -> Result<(), LinkError> {
+    let section = module.customs.iter().map(|custom| &custom.reader);
+    let mut section = section.filter(|custom| custom.name() == "linking" || custom.name().starts_with("reloc."));
+    let Some(found) = section.next() else { return Ok(()) };
+    let object_memory = module.imports.iter().any(|(_, import)| {
+        import.module == "env" && import.name == "__linear_memory" && matches!(import.ty, TypeRef::Memory(_))
+    });
+    if object_memory || module.exports.is_empty() {
+        let kind = LinkErrorKind::ObjectFile { section: found.name().into() };
+        return Err(LinkError::at(kind, found.range().start));
+    }
+    Ok(())
 }
 
 /// The signature of a function type of numbers and vectors; reference types have none.

@@ -155,6 +155,12 @@ impl P1Function {
         self.reach == Reach::Files
     }
 
+    /// Whether a call cannot be answered without files.
+    pub(crate) fn needs_files(&self) -> bool {
+        // The names of granted directories alone open nothing.
+        self.opens_files() && !self.name.starts_with("fd_prestat")
+    }
+
     /// The parameters as encoder types.
     pub(crate) fn param_types(&self) -> impl Iterator<Item = ValType> {
         self.params.bytes().map(|letter| if letter == b'I' { ValType::I64 } else { ValType::I32 })

@@ -5,9 +5,9 @@
 //! become a passive data segment that `memory.init` reads, and the clock, stderr and decompressor are
 //! chosen among the shim's own functions.
 
+use crate::contract::{CODEC, HOST, PACK};
 use crate::error::LinkError;
 use crate::link::{Shim, internal};
-use crate::{CODEC, PACK};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use wasm_encoder::reencode::{Error, Reencode};
@@ -18,8 +18,6 @@ use wasm_encoder::{
 };
 use wasmparser::{DataKind, ElementKind, ExternalKind, Operator};
 
-/// The module name of functions that the linker chooses among the shim's own.
-const HOST: &str = "weir:host";
 /// Exports that every core module of a component needs.
 const ALWAYS: [&str; 4] = ["memory", "cabi_realloc", "_initialize", "__wasm_call_ctors"];
 

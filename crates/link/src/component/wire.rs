@@ -1,8 +1,7 @@
 //! Which imports of a program go to the shim, under which versions, and making one component of both.
 
 use super::cut::{Cut, cut, interface_of};
-use super::{BRIDGE, BRIDGE_SECTION, ComponentFiles, Names, SHIM_SECTION};
-use super::{append_custom, refused};
+use super::parts::{BRIDGE, BRIDGE_SECTION, ComponentFiles, Names, SHIM_SECTION, append_custom, refused};
 use crate::error::LinkError;
 use std::collections::{BTreeMap, BTreeSet};
 use wac_graph::types::Package;

@@ -7,8 +7,7 @@
 //! count.
 
 use super::reach::{Reachable, reachable};
-use super::{ComponentKind, ImportReport, InspectError};
-use crate::error::LinkError;
+use super::report::{ComponentKind, ImportReport, InspectError};
 use crate::limits::COMPONENT_DEPTH_MAX;
 use crate::module::Module;
 use crate::p1::{self, Reach};
@@ -168,7 +167,7 @@ pub(crate) fn uses(parts: &Parts<'_>) -> Result<Uses, InspectError> {
     let reaches_files = |import: &&&str| reach_of(import) == Reach::Files && !parts.types_only.contains(**import);
     let outside = parts.imports.iter().any(|import| reaches_files(&import));
     for name in asked.iter().filter(|_| outside) {
-        if p1::find(name).is_some_and(|(_, function)| needs_files(function)) {
+        if p1::find(name).is_some_and(|(_, function)| function.needs_files()) {
             uses.forced_by.push(format!("{}.{name}", p1::SNAPSHOT));
         }
     }
@@ -195,12 +194,6 @@ pub(crate) fn uses(parts: &Parts<'_>) -> Result<Uses, InspectError> {
     uses.forced_by.sort();
     uses.forced_by.dedup();
     Ok(uses)
-}
-
-/// Calls that cannot be answered without files.
-pub(crate) fn needs_files(function: &p1::P1Function) -> bool {
-    // The names of granted directories alone open nothing.
-    function.opens_files() && !function.name.starts_with("fd_prestat")
 }
 
 /// An adapter has the functions of WASI 0.1 and imports those of a component.
@@ -240,11 +233,5 @@ fn module_imports(outer: &Outer<'_>, module: &Module<'_>, found: &Reachable, ada
             uses.forced_by.push(format!("{outer}.{name}"));
         }
         uses.imports.push(ImportReport { module: (*outer).to_owned(), name: name.to_owned(), reach, reachable });
-    }
-}
-
-impl InspectError {
-    pub(crate) fn of_link(error: LinkError, base: usize) -> InspectError {
-        InspectError::invalid(error.kind().to_string(), base + error.offset().unwrap_or(0))
     }
 }

@@ -1,7 +1,7 @@
 //! The binding file: how a program's world maps to the type of a function. TOML, small, and checked against the type.
 
-use super::LiftError;
-use super::world::{self, Signature, holds_stream};
+use super::error::LiftError;
+use super::signature::{self, Named, Signature, holds_stream};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use weir_vfs::lift::{Arguments, Early, Function, Input, Origin, Output, Part, Place, Type};
@@ -252,16 +252,6 @@ fn inside(path: &str) -> Result<(String, bool), LiftError> {
     Err(LiftError::new(format!("{path:?}: a path is absolute and has no `.`, `..` or empty part")))
 }
 
-/// A type with the names of its fields, which the shim does not need.
-#[derive(Clone, Debug)]
-pub(super) struct Named {
-    pub ty: Type,
-    /// Names and types of the fields, if it is a record (or a tuple, whose fields are numbers) or an option of one.
-    pub fields: Vec<(String, Named)>,
-    /// As it is written in WIT.
-    pub wit: String,
-}
-
 struct Names<'s> {
     signature: &'s Signature,
 }
@@ -310,10 +300,10 @@ impl Names<'_> {
             let at = early.iter().position(|(found, _)| found == first);
             let at = at.ok_or_else(|| known(early.iter().map(|(name, _)| name.as_str()).collect()))?;
             match (early[at].1, rest) {
-                (world::Early::Stream, None) => return Ok(Some(Target::Stream(at as u32))),
-                (world::Early::Stream, Some(_)) => return Err(known(vec![first])),
-                (world::Early::Future, None) => return Ok(Some(Target::Result(None))),
-                (world::Early::Future, Some(rest)) => rest,
+                (signature::Early::Stream, None) => return Ok(Some(Target::Stream(at as u32))),
+                (signature::Early::Stream, Some(_)) => return Err(known(vec![first])),
+                (signature::Early::Future, None) => return Ok(Some(Target::Result(None))),
+                (signature::Early::Future, Some(rest)) => rest,
             }
         };
         let fields = &self.signature.result.fields;
@@ -350,7 +340,7 @@ impl Names<'_> {
     fn early(&self, outputs: &mut Vec<Bound>) -> Result<Vec<Early>, LiftError> {
         let mut all = Vec::new();
         for (at, (name, kind)) in self.signature.early.iter().enumerate() {
-            if *kind == world::Early::Future {
+            if *kind == signature::Early::Future {
                 all.push(Early::Result);
                 continue;
             }

@@ -1,7 +1,7 @@
 //! The program in a component: the one core module that is a command or a library, as compilers for WASI 0.2 and 0.3 make it, by
 //! itself or together with an adapter from WASI 0.1. The adapter is not needed where everything is answered inside.
 
-use super::LiftError;
+use super::error::LiftError;
 use crate::link::run_of;
 use wasmparser::{Parser, Payload};
 use weir_types::entry::{self, NoEntry, START, Series};

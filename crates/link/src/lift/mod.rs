@@ -7,55 +7,27 @@
 
 mod binding;
 mod draft;
+mod error;
 mod main;
+mod signature;
 mod world;
 
 pub use binding::{Binding, Word};
 pub use draft::draft;
+pub use error::LiftError;
 pub use world::INTERFACE;
 
 use crate::builtin::LIFT_SHIM;
-use crate::link::{Carry, Lift, link_carrying};
+use crate::error::LinkError;
+use crate::link::{Carry, Exit, Lift, LinkOptions, RemainingImport, link_carrying};
+use crate::module::check_header;
 use crate::pack::{Carried, Pack};
 use crate::restart::{Entry, Restart, restartable};
-use crate::{Exit, LinkError, LinkOptions, RemainingImport};
+use signature::{Signature, holds_stream};
 use std::collections::BTreeSet;
 use std::fmt;
 use wasmparser::{Parser, Payload, Validator, WasmFeatures};
 use wit_component::{ComponentEncoder, StringEncoding};
-use world::Signature;
-
-/// Why a program cannot be lifted: a sentence that says what, where and what to do.
-#[derive(Debug)]
-pub struct LiftError {
-    message: String,
-}
-
-impl LiftError {
-    fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into() }
-    }
-}
-
-impl fmt::Display for LiftError {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(&self.message)
-    }
-}
-
-impl std::error::Error for LiftError {}
-
-impl From<LinkError> for LiftError {
-    fn from(error: LinkError) -> Self {
-        Self::new(error.to_string())
-    }
-}
-
-impl From<crate::pack::PackError> for LiftError {
-    fn from(error: crate::pack::PackError) -> Self {
-        Self::new(error.to_string())
-    }
-}
 
 /// A lifted program.
 #[derive(Clone, Debug)]
@@ -109,7 +81,7 @@ pub fn lift(program: &[u8], binding: &Binding) -> Result<Lifted, LiftError> {
         function.env.push((name.clone(), vec![weir_vfs::lift::Part::Text(value.clone())]));
     }
     let segment = carried.with_record(&function.encode());
-    crate::link::check_header(&carried.program)?;
+    check_header(&carried.program)?;
     Validator::new_with_features(WasmFeatures::all()).validate_all(&carried.program).map_err(LinkError::parse)?;
     let flow = signature.flow.as_ref().map(|(flow, _)| flow);
     let kind = if flow.is_some_and(|flow| flow.callback.is_some()) { "[async-lift]" } else { "" };
@@ -131,7 +103,7 @@ pub fn lift(program: &[u8], binding: &Binding) -> Result<Lifted, LiftError> {
     let moves = linked.report.resolved.iter().any(|import| MOVES.iter().any(|name| import.ends_with(name)));
     let streams = function.inputs.iter().filter(|input| {
         let param = input.place.first().and_then(|at| signature.params.get(*at as usize));
-        param.is_some_and(|(_, param)| world::holds_stream(&param.ty))
+        param.is_some_and(|(_, param)| holds_stream(&param.ty))
     });
     let streams = streams.map(|input| (format!("/{}", input.path), moves)).collect();
     let entries = [Entry { name: "cabi_realloc", uses: false }, Entry { name: &name, uses: true }];

@@ -1,7 +1,8 @@
 //! The WIT of a lifted program: one interface with one function, and the types of both as the shim knows them.
 
-use super::LiftError;
-use super::binding::{Binding, Named};
+use super::binding::Binding;
+use super::error::LiftError;
+use super::signature::{Early, Named, Signature, holds};
 use crate::link::Flow;
 use std::collections::BTreeMap;
 use wasm_encoder::ValType;
@@ -72,48 +73,6 @@ const OUTPUT: &str = "output-stream";
 
 /// Items of a list of a fixed length at most: each is a type of its own in what the shim is told.
 const FIXED_LIST_MAX: u32 = 1024;
-
-/// The types of the function.
-pub(super) struct Signature {
-    pub name: String,
-    /// As it is written.
-    pub wit: String,
-    pub params: Vec<(String, Named)>,
-    /// What it gives if it does not fail; a record of no fields for nothing.
-    pub result: Named,
-    /// What it gives before the program runs: streams, and where nothing is said of a stream the future of the result.
-    pub early: Vec<(String, Early)>,
-    /// Core values of the parameters.
-    pub core: Vec<ValType>,
-    /// Whether they are one address.
-    pub spilled: bool,
-    /// What an asynchronous function needs, and whether it gives its core values as one address.
-    pub flow: Option<(Flow, bool)>,
-}
-
-impl Signature {
-    /// Of a library, which has functions of its own.
-    pub fn nothing() -> Self {
-        let result = Named { ty: Type::default(), fields: Vec::new(), wit: "_".into() };
-        Self {
-            name: String::new(),
-            wit: "a library".into(),
-            params: Vec::new(),
-            result,
-            early: Vec::new(),
-            core: Vec::new(),
-            spilled: false,
-            flow: None,
-        }
-    }
-}
-
-/// A part of what a function gives at once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Early {
-    Stream,
-    Future,
-}
 
 /// The world of a binding that imports these interfaces.
 pub(super) fn world(binding: &Binding, imports: &[String]) -> Result<(Resolve, WorldId), LiftError> {
@@ -215,22 +174,6 @@ fn values(types: &[WasmType]) -> Vec<ValType> {
         _ => ValType::I32,
     };
     types.iter().map(value).collect()
-}
-
-/// Whether a stream is somewhere in a type.
-pub(super) fn holds_stream(ty: &Type) -> bool {
-    holds(ty, &|ty| matches!(ty, Type::Stream | Type::Input | Type::Output))
-}
-
-/// Whether what is meant is somewhere in a type.
-fn holds(ty: &Type, meant: &dyn Fn(&Type) -> bool) -> bool {
-    meant(ty)
-        || match ty {
-            Type::List(item) => holds(item, meant),
-            Type::Record(fields) => fields.iter().any(|field| holds(field, meant)),
-            Type::Variant(cases) => cases.iter().filter_map(|case| case.ty.as_ref()).any(|ty| holds(ty, meant)),
-            _ => false,
-        }
 }
 
 /// The imports of an asynchronous function. All streams are of bytes, so that one of them names the type of all.

@@ -3,7 +3,8 @@
 use super::generated::exit_initial;
 use super::names::name_section;
 use super::options::Linked;
-use super::plan::{Plan, PlannedType};
+use super::parts::PlannedType;
+use super::plan::Plan;
 use super::shim_code::ShimCode;
 use crate::code::Copier;
 use crate::error::{LinkError, LinkErrorKind};

@@ -1,42 +1,16 @@
 //! The functions that linking itself adds: tracing wrappers, adapters, the throwing `proc_exit`,
 //! entries that catch an exit, and stubs.
 
-use super::plan::{Callee, Plan, Use};
+use super::parts::{Callee, Generated, NOT_EXITED, Use};
+use super::plan::Plan;
 use crate::error::LinkError;
 use crate::p1::{P1_FUNCTIONS, PARAMS_MAX, Signature};
 use wasm_encoder::reencode::{Reencode, RoundtripReencoder};
 use wasm_encoder::{BlockType, Catch, ConstExpr, Function, Instruction, MemArg, ValType};
 use wasmparser::ValType as ParsedType;
 
-/// The exit code's value while the program has not exited. Codes are 32 bits wide, so none is -1.
-pub(crate) const NOT_EXITED: i64 = -1;
-
 /// What an asynchronous function answers the component model when it is over.
 const EXIT: i32 = 0;
-
-/// A function that linking adds.
-#[derive(Clone, Debug)]
-pub(crate) enum Generated {
-    /// `proc_exit`: leaves the code and throws.
-    Exit,
-    /// Stands before an import of the program: has the type that the program gives it, and
-    /// reports the call if calls are traced.
-    Call { import: u32, ty: u32 },
-    /// Stands for an import that nothing serves, and traps.
-    Denied { import: u32, ty: u32 },
-    /// Stands before a function through which the host comes in, and catches exits.
-    Entry { function: u32, ty: u32, name: String },
-    /// The function that a lifted program is called by: leaves the parameters where the shim finds them.
-    Lifted,
-    /// Prepares a library, and then lets it prepare itself.
-    Prepare,
-    /// What the component model calls back. A call is over when its function returns, so it has nothing to do.
-    Callback,
-    /// Gives the result of an asynchronous function, from where the shim has left it.
-    Give,
-    /// Stands for an import of the shim that answers an error, where its address is taken.
-    Stub { import: u32 },
-}
 
 impl Generated {
     /// The type of the function.

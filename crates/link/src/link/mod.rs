@@ -5,22 +5,26 @@
 
 mod emit;
 mod generated;
+mod lifting;
 mod names;
 mod options;
+mod parts;
 mod plan;
+mod planning;
 mod shim;
 mod shim_code;
 
 pub use options::{DroppedSection, Exit, LinkOptions, LinkReport, Linked, RemainingImport, Unwind};
 
 use crate::code::FunctionMap;
-use crate::error::{LinkError, LinkErrorKind};
-use crate::limits;
-use crate::module::Module;
-pub(crate) use plan::{Carry, Flow, Lift, run_of};
-use plan::{Plan, needs_shim, p1_imports};
+use crate::error::LinkError;
+use crate::module::{Module, check_header, refuse_object_file};
+pub(crate) use lifting::run_of;
+pub(crate) use parts::{Carry, Flow, Lift};
+use plan::Plan;
+use planning::{needs_shim, p1_imports};
 pub(crate) use shim::{Shim, internal};
-use wasmparser::{Parser, TypeRef, Validator, WasmFeatures};
+use wasmparser::{Validator, WasmFeatures};
 
 /// Links a program with a shim.
 ///
@@ -69,41 +73,6 @@ pub(crate) fn link_carrying(
     } else {
         Ok(unchanged(&module))
     }
-}
-
-pub(crate) fn check_header(program: &[u8]) -> Result<(), LinkError> {
-    if Parser::is_component(program) {
-        return Err(LinkError::new(LinkErrorKind::IsComponent));
-    }
-    if !program.starts_with(b"\0asm") {
-        let text = program.iter().take(64).find(|byte| !byte.is_ascii_whitespace());
-        let looks_like = match (program, text) {
-            ([], _) => "it is empty",
-            ([0x7f, b'E', b'L', b'F', ..], _) => "it is an ELF file of the machine",
-            ([0x1f, 0x8b, ..], _) => "it is compressed with gzip",
-            ([b'P', b'K', ..], _) => "it is a zip archive",
-            (_, Some(b'(' | b';')) => "it looks like WebAssembly text",
-            _ => "its first bytes are something else",
-        };
-        return Err(LinkError::at(LinkErrorKind::NotWasm { looks_like }, 0));
-    }
-    limits::check("bytes", program.len(), limits::PROGRAM_BYTES_MAX)
-}
-
-/// Object files carry sections for a linker and have nothing to start. Programs linked with
-/// `--emit-relocs` carry the same sections but export things; those sections are then dropped.
-pub(crate) fn refuse_object_file(module: &Module<'_>) -> Result<(), LinkError> {
-    let section = module.customs.iter().map(|custom| &custom.reader);
-    let mut section = section.filter(|custom| custom.name() == "linking" || custom.name().starts_with("reloc."));
-    let Some(found) = section.next() else { return Ok(()) };
-    let object_memory = module.imports.iter().any(|(_, import)| {
-        import.module == "env" && import.name == "__linear_memory" && matches!(import.ty, TypeRef::Memory(_))
-    });
-    if object_memory || module.exports.is_empty() {
-        let kind = LinkErrorKind::ObjectFile { section: found.name().into() };
-        return Err(LinkError::at(kind, found.range().start));
-    }
-    Ok(())
 }
 
 fn unchanged(module: &Module<'_>) -> Linked {

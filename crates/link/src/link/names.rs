@@ -1,7 +1,8 @@
 //! The name section of the result: the program's names under their new numbers, the shim's with
 //! `weir:` in front.
 
-use super::plan::{Plan, Use};
+use super::parts::Use;
+use super::plan::Plan;
 use crate::error::LinkError;
 use std::collections::BTreeMap;
 use wasm_encoder::{Encode, IndirectNameMap, NameMap};

@@ -1,7 +1,8 @@
 //! The shim's part of the result: every index written anew, calls to the program's memory
 //! replaced by instructions on it.
 
-use super::plan::{Callee, Plan};
+use super::parts::Callee;
+use super::plan::Plan;
 use super::shim::{Shim, internal};
 use crate::error::LinkError;
 use std::borrow::Cow;

@@ -1,8 +1,8 @@
 //! A program and the segment that goes with it, for another use than a pack: lifting.
 
 use super::error::PackError;
-use super::{PackOptions, segment};
-use crate::pack::Contents;
+use super::options::{Contents, PackOptions};
+use super::segment;
 use weir_types::Digest;
 use weir_types::tree::Tree;
 use weir_vfs::pack::{Codec, Entry, HEADER_BYTES, Header, Span};

@@ -1,6 +1,6 @@
 //! Why a pack cannot be made or read.
 
-use crate::LinkError;
+use crate::error::LinkError;
 use std::fmt;
 use weir_types::Shown;
 

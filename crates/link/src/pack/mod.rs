@@ -8,6 +8,7 @@ mod carried;
 mod compress;
 mod error;
 mod manifest;
+mod options;
 mod original;
 mod read;
 mod segment;
@@ -15,46 +16,19 @@ mod segment;
 pub(crate) use carried::Carried;
 pub use error::{PackError, PackErrorKind};
 pub use manifest::{MANIFEST_SECTION, Manifest, ORIGINAL_SECTION, ProgramManifest};
+pub use options::{Contents, PackOptions, PackReport, Reference};
 pub use read::{Pack, PackedEntry, PackedNode, Stored};
 pub use weir_vfs::pack::{Codec, Entry as EntryPoint};
 
 use crate::builtin::SHIM;
 use crate::component::{ComponentFiles, append_custom, compose};
-use crate::link::{Carry, link_carrying};
-use crate::{Exit, LinkOptions, limits};
+use crate::error::LinkError;
+use crate::limits;
+use crate::link::{Carry, Exit, LinkOptions, link_carrying};
+use crate::module::check_header;
 use manifest::FORMAT;
-use std::collections::BTreeSet;
 use wasmparser::{Parser, Validator, WasmFeatures};
-use weir_types::Digest;
 use weir_types::tree::{Node, Tree};
-
-/// Where the bytes of files come from. `entry` is the number of an entry of the tree.
-pub trait Contents {
-    /// All bytes of a file.
-    ///
-    /// # Errors
-    /// A sentence that names the file and says what is wrong.
-    fn read(&mut self, entry: usize) -> Result<Vec<u8>, String>;
-
-    /// The BLAKE3 digest of a file that is kept somewhere else.
-    ///
-    /// # Errors
-    /// As [`Contents::read`].
-    fn reference(&mut self, entry: usize) -> Result<Digest, String>;
-}
-
-/// How a pack is made.
-#[derive(Clone, Debug)]
-pub struct PackOptions {
-    /// How file contents are compressed.
-    pub codec: Codec,
-    /// Files that stay: these paths from the root, and what they lead to. All of them without it.
-    pub prune: Option<BTreeSet<String>>,
-    /// Files (with `prune`: those that it would leave out) stay outside, named by their digests.
-    pub by_reference: bool,
-    /// Arguments and variables that the program gets on every host.
-    pub entry: EntryPoint,
-}
 
 /// A finished pack.
 #[derive(Clone, Debug)]
@@ -65,42 +39,6 @@ pub struct Packed {
     pub report: PackReport,
     /// The blobs that have to be had beside it.
     pub references: Vec<Reference>,
-}
-
-/// What packing did; everything counts bytes or files.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct PackReport {
-    /// Files in the tree.
-    pub files: u64,
-    /// Their bytes.
-    pub file_bytes: u64,
-    /// Bytes that went into compressed chunks, before compression.
-    pub chunked_bytes: u64,
-    /// Files whose contents were there already.
-    pub duplicates: u64,
-    /// Files that were left out.
-    pub pruned: u64,
-    /// Their bytes.
-    pub pruned_bytes: u64,
-    /// Files that are there by reference.
-    pub referenced: u64,
-    /// Bytes of directory listings.
-    pub listing_bytes: u64,
-    /// Bytes of the segment: everything that the pack carries.
-    pub segment_bytes: u64,
-    /// Bytes of the program.
-    pub program_bytes: u64,
-    /// Bytes of the pack.
-    pub pack_bytes: u64,
-}
-
-/// A blob that a pack names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Reference {
-    /// Its BLAKE3 digest.
-    pub digest: Digest,
-    /// Its bytes.
-    pub size: u64,
 }
 
 /// Puts a program and its files into one: a module for WASI 0.1, a component for 0.2 and 0.3.
@@ -125,8 +63,8 @@ pub fn pack(
         );
     }
     if !is_component {
-        crate::link::check_header(program)?;
-        Validator::new_with_features(WasmFeatures::all()).validate_all(program).map_err(crate::LinkError::parse)?;
+        check_header(program)?;
+        Validator::new_with_features(WasmFeatures::all()).validate_all(program).map_err(LinkError::parse)?;
     }
     let segment = segment::segment(tree, contents, options)?;
     let (mut bytes, kind) = if is_component {

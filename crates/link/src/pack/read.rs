@@ -1,15 +1,15 @@
 //! Reading packs: what is in them, and the way back to files and program. Packs come from anywhere, so
 //! every number is held against what is there, and a tree is checked before anybody writes it out.
 
-use super::carried::with_record;
+use super::carried::{Carried, with_record};
 use super::compress::decompress;
 use super::error::{PackError, PackErrorKind};
 use super::manifest::{MANIFEST_SECTION, Manifest, ORIGINAL_SECTION};
-use super::{Carried, Carry, Reference, original};
-use crate::LinkOptions;
+use super::options::Reference;
+use super::original;
 use crate::builtin::SHIM;
 use crate::component::parts;
-use crate::link::{Linked, link_carrying};
+use crate::link::{Carry, LinkOptions, Linked, link_carrying};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use wasmparser::{DataKind, Parser, Payload};

@@ -3,7 +3,7 @@
 
 use super::compress::{Compressor, worth_it};
 use super::error::{PackError, PackErrorKind};
-use super::{Contents, PackOptions, PackReport, Reference};
+use super::options::{Contents, PackOptions, PackReport, Reference};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use weir_types::Digest;
 use weir_types::tree::{Entry, Node, Tree, resolve};

@@ -1,43 +1,16 @@
 //! What linking does for a program that is lifted: what it asks for is answered by the shim itself, and what the shim
 //! asks for is the program, the component model, or the shim again.
 
-use super::{Callee, ERRNO_BADF, ERRNO_NOSYS, Plan, Use, stub};
+use super::parts::{Callee, ERRNO_BADF, ERRNO_NOSYS, Lift, NOT_EXITED, Use, stub};
+use super::plan::Plan;
+use super::shim::Shim;
+use crate::contract::{LIFT, WEIR};
 use crate::error::{LinkError, LinkErrorKind};
-use crate::link::generated::NOT_EXITED;
-use crate::link::shim::Shim;
 use crate::p1::{self, Signature};
-use crate::{LIFT, WEIR};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use wasm_encoder::{BlockType, Instruction, ValType};
 use wasmparser::ExternalKind;
 use weir_types::entry::{self, DEFAULT, INITIALIZE, ModuleEntry, START, Series};
-
-/// How a program is lifted to a function of the component model.
-#[derive(Clone, Copy)]
-pub(crate) struct Lift<'a> {
-    /// The name of the core function that is exported.
-    pub name: &'a str,
-    /// The core values of its parameters. Its result is an address.
-    pub params: &'a [ValType],
-    /// Clock and randomness are constants, and nothing is imported.
-    pub pinned: bool,
-    /// What a function with streams needs.
-    pub flow: Option<&'a Flow>,
-    /// The program is a library, whose own exports stay; the one that is added prepares it.
-    pub library: bool,
-}
-
-/// How a function with streams speaks with its caller.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Flow {
-    /// The name of the core function that the component model calls back, if the function is asynchronous. Otherwise
-    /// its streams are those of wasi:io, and the shim serves `weir:flow` by these.
-    pub callback: Option<String>,
-    /// What stands behind each function of `weir:flow` that the function's type makes possible: module and name.
-    pub imports: BTreeMap<&'static str, (String, String)>,
-    /// The core values that are given by `task_return`.
-    pub given: Vec<ValType>,
-}
 
 /// The functions of the shim that a lifted program's function begins with.
 const LIFT_ROOTS: [&str; 3] = ["lift:slots", "lift:call", "lift:realloc"];
@@ -160,16 +133,6 @@ fn answered_as(module: &str, name: &str, library: bool) -> Option<String> {
 }
 
 impl<'a> Plan<'a> {
-    /// How the program is lifted, if it is.
-    pub fn lift(&self) -> Option<Lift<'a>> {
-        self.carry.and_then(|carry| carry.lift)
-    }
-
-    /// What a function with streams needs, if the program becomes one.
-    pub fn flow(&self) -> Option<&'a Flow> {
-        self.lift().and_then(|lift| lift.flow)
-    }
-
     /// What becomes of an import that is not WASI 0.1. A lifted program gets of WASI 0.2 and 0.3 what can be answered
     /// inside, and what an asynchronous one has of the component model.
     pub(super) fn use_of_component(&self, import: &wasmparser::Import<'_>, ty: u32) -> Result<Use, LinkError> {
