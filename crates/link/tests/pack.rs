@@ -218,7 +218,7 @@ fn components_that_cannot_be_packed_are_told_why() {
         pack(program, &tree, &mut files, options).map(drop).unwrap_err().to_string()
     };
     let error = refusal(&component("0.2.0"), &PackOptions { by_reference: true, ..options(Codec::None) });
-    assert!(error.contains("leave out --by-reference"), "{error}");
+    assert!(error.contains("put them inside"), "{error}");
     let error = refusal(&component("0.4.0"), &options(Codec::None));
     assert!(error.contains("`wasi:filesystem/preopens@0.4.0`"), "{error}");
     // Bodies of HTTP are streams of the host, and the program knows one type of stream.

@@ -57,7 +57,7 @@ fn names_option(line: &str) -> bool {
         matches!(before, Some('"' | ' ' | '`' | '(')) && after.is_some_and(|c| c.is_ascii_lowercase())
     });
     // What compilers of other languages are told is no option of weir's.
-    (option && !line.contains("wasm-opt")) || line.contains("`weir ")
+    (option && !line.contains("wasm-opt") && !line.contains("--import-memory")) || line.contains("`weir ")
 }
 
 #[cfg(test)]

@@ -130,7 +130,7 @@ impl Uses {
             if let Some(other) = shared(used).filter(|_| !kept.contains(&track(name))) {
                 return Err(refused(format!(
                     "the program imports `{name}`, which works on resources of `{other}`; those are inside a packed \
-                     component, and weir has no `{name}` to put beside them. Run it with weir run --mount instead"
+                     component, and weir has no `{name}` to put beside them. Run it with its files mounted instead"
                 )));
             }
         }
@@ -138,7 +138,7 @@ impl Uses {
             if let Some(other) = shared(used).filter(|other| !self.exports.contains_key(other)) {
                 return Err(refused(format!(
                     "the program exports `{name}`, whose callers hand over resources of `{other}`; those are inside a \
-                     packed component. Run it with weir run --mount instead"
+                     packed component. Run it with its files mounted instead"
                 )));
             }
         }

@@ -59,7 +59,7 @@ pub fn pack(
     if is_component && options.by_reference {
         return refused(
             "the program is a component, and a component has no way to get files that lie elsewhere: \
-             leave out --by-reference",
+             put them inside",
         );
     }
     if !is_component {

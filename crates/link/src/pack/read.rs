@@ -303,7 +303,7 @@ impl<'a> Pack<'a> {
     pub(crate) fn carried(&self) -> Result<Carried, PackError> {
         if !self.manifest.references.is_empty() {
             let what = "the pack's files are there by reference, and a function has no way to get them: pack it again \
-                        without --by-reference";
+                        with them inside";
             return Err(PackError::new(PackErrorKind::Program, what));
         }
         let segment = self.segment.to_vec();

@@ -192,7 +192,7 @@ impl<'a> Writer<'a> {
             return Ok(());
         }
         let what = "the files are larger than 1 GiB, the most that a module may have: \
-                    compress them (--compress zstd), leave out what is not used (--prune), or pack --by-reference";
+                    compress them, leave out what is not used by a trace, or pack them by reference";
         Err(PackError::new(PackErrorKind::TooLarge, what))
     }
 
