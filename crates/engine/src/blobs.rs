@@ -6,6 +6,7 @@
 //! process. Small repeated reads are served from chunks kept in memory, under one bound for all.
 //! A file that has changed since it was listed gives an error, never a mixture of two versions.
 
+use crate::ends::Blob;
 use crate::sys::{Errno, errno};
 use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags};
@@ -14,6 +15,7 @@ use std::fs::{self, Metadata};
 use std::ops::Range;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use weir_vfs::image::{Image, ListingEntry, NodeKind, encode_listing};
 use weir_vfs::pack::REFERENCES;
 use weir_vfs::{BlobId, Times};
@@ -33,11 +35,22 @@ const WARNINGS_MAX: usize = 20;
 #[derive(Debug)]
 pub(crate) struct Source(Kind);
 
-#[derive(Debug)]
 enum Kind {
     Bytes(Vec<u8>),
+    Object(Arc<dyn Blob>),
     File(Box<File>),
     Listing(PathBuf),
+}
+
+impl std::fmt::Debug for Kind {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Kind::Bytes(bytes) => write!(out, "Bytes({})", bytes.len()),
+            Kind::Object(object) => write!(out, "Object({})", object.size()),
+            Kind::File(file) => write!(out, "File({})", file.path.display()),
+            Kind::Listing(path) => write!(out, "Listing({})", path.display()),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -74,6 +87,11 @@ impl Source {
         let modified = (meta.mtime(), meta.mtime_nsec());
         let (size, inode) = (meta.len(), meta.ino());
         Self(Kind::File(Box::new(File { path, size, modified, inode, open: None, chunks: Vec::new() })))
+    }
+
+    /// An object of whoever runs the program.
+    pub fn object(object: Arc<dyn Blob>) -> Self {
+        Self(Kind::Object(object))
     }
 
     /// The listing of the directory at `path`.
@@ -125,6 +143,10 @@ impl Blobs {
         };
         match &mut self.blobs.get_mut(blob as usize).ok_or(Errno::Badf)?.0 {
             Kind::Bytes(bytes) => Ok(copy_from(bytes, offset, out)),
+            Kind::Object(object) => {
+                let object = object.clone();
+                self.read_object(&*object, offset, out)
+            }
             Kind::Listing(path) => {
                 let path = path.clone();
                 let listing = self.list(&path)?;
@@ -145,6 +167,22 @@ impl Blobs {
                 self.read_file(blob, number, offset, out)
             }
         }
+    }
+
+    /// Reads all of `out` that there is: a program that gets less takes it for the end.
+    fn read_object(&mut self, object: &dyn Blob, offset: u64, out: &mut [u8]) -> Result<usize, Errno> {
+        let room = usize::try_from(object.size().saturating_sub(offset)).unwrap_or(usize::MAX).min(out.len());
+        let mut filled = 0;
+        while filled < room {
+            match object.read_at(offset + filled as u64, &mut out[filled..room]) {
+                Ok(read) if read > 0 && read <= room - filled => filled += read,
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                // Fewer bytes than it said, or more than were asked for.
+                _ => return Err(Errno::Io),
+            }
+        }
+        self.bytes_read += filled as u64;
+        Ok(filled)
     }
 
     /// The slow half of `read`: opens the file, and keeps the chunk if it is read a second time.

@@ -36,6 +36,35 @@ pub enum Output {
     Path(PathBuf),
 }
 
+/// Bytes that can be read at any place, and whose number does not change: a file of a program that lies somewhere else.
+pub trait Blob: Send + Sync {
+    /// How many there are.
+    fn size(&self) -> u64;
+
+    /// Copies some of those from `offset` into `out`, at least one where there is any, and gives how many.
+    ///
+    /// # Errors
+    /// They cannot be had; the program is told so (EIO).
+    fn read_at(&self, offset: u64, out: &mut [u8]) -> std::io::Result<usize>;
+}
+
+/// A place in the file tree of a program that is an object of whoever runs it.
+pub enum Object {
+    /// A stream: what is read from it, and where goes what is written.
+    Stream(Input, Output),
+    /// A file.
+    Blob(Arc<dyn Blob>),
+}
+
+impl fmt::Debug for Object {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Object::Stream(input, output) => write!(out, "Stream({input:?}, {output:?})"),
+            Object::Blob(blob) => write!(out, "Blob({} bytes)", blob.size()),
+        }
+    }
+}
+
 /// The three standard ends of a run. By default those of this process.
 #[derive(Debug, Default)]
 pub struct Ends {
@@ -79,7 +108,8 @@ impl Output {
 /// A pipe in memory that holds `bytes_max` at most: whoever writes waits while it is full, and whoever reads while it is
 /// empty. It ends when the other side is dropped.
 pub fn pipe(bytes_max: usize) -> (Output, Input) {
-    let (reader, writer) = tokio::io::simplex(bytes_max);
+    // One direction of it: unlike halves of a simplex, each end tells the other when it goes.
+    let (reader, writer) = tokio::io::duplex(bytes_max);
     (Output::Writer(Box::new(writer)), Input::Reader(Box::new(reader)))
 }
 

@@ -58,7 +58,7 @@ pub use cache::Cache;
 pub use component::{ComponentCode, ComponentProgram};
 pub use control::Usage;
 pub use core::{CoreCode, CoreProgram, Live};
-pub use ends::{Ends, Input, Output, Written, pipe};
+pub use ends::{Blob, Ends, Input, Object, Output, Written, pipe};
 pub use error::{Error, Hint, Kind, Limit};
 pub use flow::{Arg, Sink, open_within_time, within_time, written_within_time};
 pub use functions::{Caller, Functions};

@@ -6,7 +6,7 @@
 //! order. File grants (and `--save` targets) that lie in none of them add a preopened `/` at the end.
 
 use crate::blobs::{MADE_BY_THE_KERNEL, Source as BlobSource, directory_times, is_made_by_the_kernel};
-use crate::ends::{Input, Output};
+use crate::ends::{Input, Object, Output};
 use crate::error::{Error, Hint, Kind, Limit};
 use crate::host_dirs::{self, HostDir};
 use crate::run::{Carried, Run};
@@ -69,13 +69,19 @@ impl Places {
                 Added::File => outside.push(path),
             }
         }
-        for (guest, input, output) in std::mem::take(&mut run.streams) {
+        for (guest, object) in std::mem::take(&mut run.objects) {
             let path = tree_path(&guest)?;
             check_parts(&guest, &path, limits)?;
             if places.image.nodes.iter().any(|node| node.path == path) || path.is_empty() {
                 return Err(Error::new(Kind::Grant, format!("{guest} is granted twice: give it once")));
             }
-            let kind = NodeKind::Stream(places.stream(input, output));
+            let kind = match object {
+                Object::Stream(input, output) => NodeKind::Stream(places.stream(input, output)),
+                Object::Blob(object) => {
+                    let size = object.size();
+                    NodeKind::File { blob: places.source(BlobSource::object(object)), offset: 0, size }
+                }
+            };
             places.image.nodes.push(BootNode { path: path.clone(), times: Times::default(), read_only: false, kind });
             outside.push(path);
         }

@@ -1,6 +1,6 @@
 //! One run of a program, whatever its kind: what it is given, and how it ended.
 
-use crate::ends::{Ends, Input, Output};
+use crate::ends::{Ends, Object};
 use crate::save::Save;
 use crate::stats::Stats;
 use crate::trace::Trace;
@@ -20,8 +20,8 @@ pub struct Run<'a> {
     pub trace: bool,
     /// What its standard streams are connected to.
     pub ends: Ends,
-    /// Streams that are objects of whoever runs it, by their path inside.
-    pub streams: Vec<(String, Input, Output)>,
+    /// Places that are objects of whoever runs it, by their path inside.
+    pub objects: Vec<(String, Object)>,
     /// What the program carries inside it, if it is a pack that was linked anew for this run.
     pub carried: Option<&'a Carried>,
 }
@@ -29,7 +29,7 @@ pub struct Run<'a> {
 impl<'a> Run<'a> {
     /// A run with these grants and limits on this process's own ends. Nothing is saved or recorded.
     pub fn new(grants: &'a Grants, limits: &'a Limits) -> Self {
-        Self { grants, limits, saves: &[], trace: false, ends: Ends::default(), streams: Vec::new(), carried: None }
+        Self { grants, limits, saves: &[], trace: false, ends: Ends::default(), objects: Vec::new(), carried: None }
     }
 }
 

@@ -5,10 +5,10 @@
 
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Output as Ended, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
-use weir_engine::{Cache, ComponentProgram, Kind, Program, Run, Save};
+use weir_engine::{Cache, ComponentProgram, Ends, Input, Kind, Output, Program, Run, Save};
 use weir_types::grants::{Clock, Grants, Net, Place, Random, Source, UnknownImports};
 use weir_types::limits::Limits;
 
@@ -67,7 +67,7 @@ impl Guest {
         self.command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     }
 
-    fn output(self) -> Output {
+    fn output(self) -> Ended {
         self.start(Stdio::null()).wait_with_output().unwrap()
     }
 
@@ -79,7 +79,7 @@ impl Guest {
     }
 }
 
-fn printed(output: &Output) -> String {
+fn printed(output: &Ended) -> String {
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     text.split_once(MARK).expect("the child began").1.to_owned()
 }
@@ -451,4 +451,38 @@ fn a_library_is_no_command() {
     let error = loaded.and_then(|component| component.run(run)).unwrap_err();
     assert_eq!(error.kind(), Kind::Program);
     assert!(error.to_string().contains("no entry point `wasi:cli/run`"), "{error}");
+}
+
+/// Runs a guest in this process, with bytes as stdin; gives what it wrote to stdout and stderr.
+fn in_memory(folder: &Path, program: &str, args: &[&str], shared: bool) -> (u32, Vec<u8>, Vec<u8>) {
+    let limits = Limits { interruptible: shared, ..Limits::default() };
+    let program = Program::open(&folder.join(program).with_extension("wasm"), None).unwrap();
+    let cache = Cache::at(&folder.join("compiled"));
+    let component =
+        ComponentProgram::load(&program, UnknownImports::Refuse, &limits, cache.as_ref(), weir_engine::as_it_is);
+    let args = std::iter::once("guest").chain(args.iter().copied()).map(str::to_owned).collect();
+    let places = vec![Place { guest: "/w".into(), source: Source::Scratch }];
+    let grants = Grants { args, places, ..Grants::default() };
+    let ((stdout, out), (stderr, err)) = (Output::memory(10 << 20), Output::memory(1 << 20));
+    let large: Vec<u8> = (0..1_000_000u32).map(|i| (i * 7 % 251) as u8).collect();
+    let ends = Ends { stdin: Input::bytes(large), stdout, stderr };
+    let run = Run { ends, ..Run::new(&grants, &limits) };
+    let component = component.unwrap();
+    let outcome = if shared { component.start(run).and_then(weir_engine::Running::wait) } else { component.run(run) };
+    (outcome.unwrap().exit_code, out.take(), err.take())
+}
+
+#[test]
+fn streams_may_be_objects() {
+    let Some(folder) = guests() else { return };
+    let large: Vec<u8> = (0..1_000_000u32).map(|i| (i * 7 % 251) as u8).collect();
+    for program in BOTH {
+        for shared in [false, true] {
+            let (code, out, err) = in_memory(folder, program, &["echo"], shared);
+            assert_eq!((code, String::from_utf8_lossy(&err).as_ref()), (0, ""), "{program}");
+            assert!(out == large, "{program}: {} bytes", out.len());
+        }
+    }
+    let (_, out, _) = in_memory(folder, "p2", &["streams"], true);
+    assert_eq!(String::from_utf8_lossy(&out), "streams agree\n");
 }

@@ -2,7 +2,8 @@
 
 use crate::error::{Error, Kind};
 use crate::typed::{FromValues, ToResult};
-use weir_engine::{Caller, Ends, Functions, Input, Output, Save, Value};
+use std::sync::Arc;
+use weir_engine::{Blob, Caller, Ends, Functions, Input, Object, Output, Save, Value};
 use weir_types::grants::{self, Clock, Net, Place, Random, Source, UnknownImports};
 
 /// Everything handed to one run of a program: data forms, and objects of whoever runs it. By default nothing: no
@@ -12,15 +13,15 @@ pub struct Grants {
     pub(crate) data: grants::Grants,
     pub(crate) saves: Vec<Save>,
     pub(crate) ends: Ends,
-    pub(crate) streams: Vec<(String, Input, Output)>,
+    pub(crate) objects: Vec<(String, Object)>,
     pub(crate) trace: bool,
     pub(crate) functions: Functions,
 }
 
 impl Default for Grants {
     fn default() -> Self {
-        let (data, saves, streams, functions) = Default::default();
-        Self { data, saves, ends: Ends::none(), streams, trace: false, functions }
+        let (data, saves, objects, functions) = Default::default();
+        Self { data, saves, ends: Ends::none(), objects, trace: false, functions }
     }
 }
 
@@ -95,7 +96,13 @@ impl Grants {
 
     /// A path inside that is a stream: read from `input`, written to `output`.
     pub fn stream(mut self, guest: impl Into<String>, input: Input, output: Output) -> Self {
-        self.streams.push((guest.into(), input, output));
+        self.objects.push((guest.into(), Object::Stream(input, output)));
+        self
+    }
+
+    /// A file whose bytes lie somewhere else and are read where they are needed.
+    pub fn blob(mut self, guest: impl Into<String>, blob: Arc<dyn Blob>) -> Self {
+        self.objects.push((guest.into(), Object::Blob(blob)));
         self
     }
 

@@ -25,8 +25,8 @@ impl Prepared {
     /// A grant cannot be honoured, or the instance cannot be made within the limits.
     pub fn instance(self) -> Result<Instance, Error> {
         let Self { program, code, mut grants, limits, .. } = self;
-        let (ends, streams) = (std::mem::take(&mut grants.ends), std::mem::take(&mut grants.streams));
-        let mut run = weir_engine::Run { ends, streams, ..run_of(&grants, &limits) };
+        let (ends, objects) = (std::mem::take(&mut grants.ends), std::mem::take(&mut grants.objects));
+        let mut run = weir_engine::Run { ends, objects, ..run_of(&grants, &limits) };
         Ok(Instance(match &code {
             Code::Core(core, carried) => {
                 run.carried = carried.as_deref();

@@ -83,7 +83,9 @@ pub use program::{Prepared, Program};
 pub use running::Running;
 pub use typed::{FromResult, FromValue, FromValues, ToResult, ToValue, ToValues};
 pub use weir::Weir;
-pub use weir_engine::{Called, Caller, Format, Input, Numbers, Outcome, Output, Stats, Usage, Value, Written, pipe};
+pub use weir_engine::{
+    Blob, Called, Caller, Format, Input, Numbers, Outcome, Output, Stats, Usage, Value, Written, pipe,
+};
 pub use weir_link::Inspection;
 pub use weir_types::grants::{Clock, Net, Random, Tier, UnknownImports};
 pub use weir_types::limits::{Limits, Quota};

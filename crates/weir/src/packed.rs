@@ -23,7 +23,7 @@ pub fn needs_more(manifest: &Manifest, grants: &Grants, limits: &Limits) -> bool
     let default = Limits::default();
     !manifest.references.is_empty()
         || !grants.data.places.is_empty()
-        || !grants.streams.is_empty()
+        || !grants.objects.is_empty()
         || !grants.saves.is_empty()
         || grants.trace
         || limits.files != default.files

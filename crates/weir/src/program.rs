@@ -10,7 +10,7 @@ use std::borrow::Cow;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use weir_engine::{
-    Cache, Carried, ComponentCode, ComponentProgram, CoreCode, CoreProgram, Format, Outcome, Run, Stats,
+    Cache, Carried, ComponentCode, ComponentProgram, CoreCode, CoreProgram, Format, Object, Outcome, Run, Stats,
     check_component, check_functions, check_module, is_served,
 };
 use weir_link::pack::Manifest;
@@ -276,8 +276,8 @@ impl Prepared {
     /// A grant cannot be honoured, the program traps or meets a limit, or its results cannot be saved.
     pub fn run(mut self) -> Result<Outcome, Error> {
         let linked = self.link()?;
-        let (ends, streams) = (std::mem::take(&mut self.grants.ends), std::mem::take(&mut self.grants.streams));
-        let mut run = Run { ends, streams, ..run_of(&self.grants, &self.limits) };
+        let (ends, objects) = (std::mem::take(&mut self.grants.ends), std::mem::take(&mut self.grants.objects));
+        let mut run = Run { ends, objects, ..run_of(&self.grants, &self.limits) };
         match &linked {
             Linked::Component(component) => Ok(component.run(run)?),
             Linked::Core(core, carried) => {
@@ -300,8 +300,8 @@ impl Prepared {
     /// A grant cannot be honoured, or the limits did not ask for code that can be interrupted.
     pub fn spawn(mut self) -> Result<Running, Error> {
         let linked = self.link()?;
-        let (ends, streams) = (std::mem::take(&mut self.grants.ends), std::mem::take(&mut self.grants.streams));
-        let mut run = Run { ends, streams, ..run_of(&self.grants, &self.limits) };
+        let (ends, objects) = (std::mem::take(&mut self.grants.ends), std::mem::take(&mut self.grants.objects));
+        let mut run = Run { ends, objects, ..run_of(&self.grants, &self.limits) };
         match &linked {
             Linked::Component(component) => Ok(Running::new(component.start(run)?)),
             Linked::Core(core, carried) => {
@@ -341,7 +341,8 @@ fn link_options(grants: &Grants) -> LinkOptions {
     LinkOptions {
         host_dirs: has(|source| matches!(source, Source::HostDir { .. })),
         mounts: true,
-        streams: !grants.streams.is_empty() || has(|source| matches!(source, Source::Stream(_))),
+        streams: grants.objects.iter().any(|(_, object)| matches!(object, Object::Stream(..)))
+            || has(|source| matches!(source, Source::Stream(_))),
         // The host copies mounted data into the shim's memory, which comes with these exports.
         control: true,
         trace: grants.trace,
