@@ -236,7 +236,7 @@ fn components_that_cannot_be_packed_are_told_why() {
             (export "incoming-body" (type (sub resource))))))"#,
     );
     let error = refusal(&http, &options(Codec::None));
-    assert!(error.contains("`wasi:http/types@0.2.0`") && error.contains("weir run --mount"), "{error}");
+    assert!(error.contains("`wasi:http/types@0.2.0`") && error.contains("with its files mounted"), "{error}");
     let mut broken = component("0.2.0");
     broken.truncate(broken.len() - 3);
     assert!(!refusal(&broken, &options(Codec::None)).is_empty());
