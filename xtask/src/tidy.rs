@@ -7,6 +7,7 @@ mod circles;
 mod crates;
 mod docs;
 mod finding;
+mod public;
 mod rooms;
 mod source;
 
@@ -48,6 +49,8 @@ fn check(root: &Path, files: &[File]) -> Result<Vec<Violation>> {
     violations.extend(rust.iter().flat_map(|file| source::opens_with_docs(file)));
     violations.extend(source::lengths(&rust, find(source::ALLOWED).unwrap_or_default()));
     violations.extend(circles::circles(&rust, find(circles::ALLOWED).unwrap_or_default()));
+    let bless = std::env::var_os("BLESS").is_some_and(|value| value == "1");
+    violations.extend(public::interface(&rust, find(public::LIST), root, bless));
     violations.extend(rust.iter().flat_map(|file| rooms::one_place(file)));
     violations.extend(rust.iter().flat_map(|file| rooms::no_options(file)));
     violations.extend(files.iter().flat_map(source::banned_markers));

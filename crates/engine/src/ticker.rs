@@ -24,6 +24,8 @@ struct Book {
     entries: Entries,
     next: u64,
     has_thread: bool,
+    /// When the thread looks again by itself; `None` where only being told wakes it.
+    looks_at: Option<Instant>,
 }
 
 impl Book {
@@ -52,7 +54,9 @@ fn add(at: Instant, entry: Entry) -> Result<(Instant, u64), Error> {
         book.has_thread = true;
     }
     let key = book.add(at, entry);
-    if book.entries.first_key_value().is_some_and(|(first, _)| *first == key) {
+    // It looks again before that anyway, where the entry that it waits for is gone by now: calls with a limit that follow one
+    // another do not wake it each time.
+    if book.looks_at.is_none_or(|looks_at| at < looks_at) {
         BOOK.1.notify_one();
     }
     Ok(key)
@@ -72,7 +76,8 @@ fn tick() {
             }
         }
         let changed = &BOOK.1;
-        book = match book.entries.first_key_value().map(|((at, _), _)| at.saturating_duration_since(Instant::now())) {
+        book.looks_at = book.entries.first_key_value().map(|((at, _), _)| *at);
+        book = match book.looks_at.map(|at| at.saturating_duration_since(Instant::now())) {
             Some(left) => changed.wait_timeout(book, left).map_or_else(|error| error.into_inner().0, |(book, _)| book),
             None => changed.wait(book).unwrap_or_else(PoisonError::into_inner),
         };

@@ -53,7 +53,7 @@
 //!
 //! Nothing by default. Streams are bytes, memory, a [`pipe`] with back-pressure, anything that tokio reads or writes, or this
 //! process's own ends; files are bytes, host paths seen as data, or empty directories; network, clock and randomness are
-//! named. The data form of all this is `weir_types::grants`.
+//! named. The data form of all this is [`data::Grants`], which can be handed over as it is.
 //!
 //! # Errors
 //!
@@ -87,5 +87,9 @@ pub use weir_engine::{
     Blob, Called, Caller, Format, Input, Numbers, Outcome, Output, Stats, Usage, Value, Written, pipe,
 };
 pub use weir_link::Inspection;
+pub use weir_store::Options as RegistryOptions;
+pub use weir_types::Digest;
+/// The data form of grants, as a manifest or a command line says them.
+pub use weir_types::grants as data;
 pub use weir_types::grants::{Clock, Net, Random, Tier, UnknownImports};
 pub use weir_types::limits::{Limits, Quota};

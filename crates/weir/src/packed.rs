@@ -12,14 +12,14 @@ use weir_types::grants::Source;
 use weir_types::limits::Limits;
 
 /// What a program says of itself if it is a pack.
-pub fn manifest(program: &Program) -> Result<Option<Manifest>, Error> {
+pub(crate) fn manifest(program: &Program) -> Result<Option<Manifest>, Error> {
     let Some(section) = program.custom_section(MANIFEST_SECTION)? else { return Ok(None) };
     let named = |error: PackError| Error::of_program(program, error);
     Manifest::decode(&section).map(Some).map_err(named)
 }
 
 /// Whether a run hands over what the pack as it is has no way in for.
-pub fn needs_more(manifest: &Manifest, grants: &Grants, limits: &Limits) -> bool {
+pub(crate) fn needs_more(manifest: &Manifest, grants: &Grants, limits: &Limits) -> bool {
     let default = Limits::default();
     !manifest.references.is_empty()
         || !grants.data.places.is_empty()
@@ -31,13 +31,13 @@ pub fn needs_more(manifest: &Manifest, grants: &Grants, limits: &Limits) -> bool
 }
 
 /// The pack's variables to which the run gives another value: a program must not find two of a name.
-pub fn given<'m>(manifest: &'m Manifest, grants: &Grants) -> Vec<&'m str> {
+pub(crate) fn given<'m>(manifest: &'m Manifest, grants: &Grants) -> Vec<&'m str> {
     let by_run = |name: &&str| grants.data.env.iter().any(|(given, _)| given == name);
     manifest.env.iter().map(|(name, _)| name.as_str()).filter(by_run).collect()
 }
 
 /// What the pack brings along; its blobs have to be in the store.
-pub fn carried(manifest: &Manifest) -> Result<Carried, Error> {
+pub(crate) fn carried(manifest: &Manifest) -> Result<Carried, Error> {
     let mut carried = Carried { preopens: manifest.preopens.clone(), references: Vec::new() };
     if manifest.references.is_empty() {
         return Ok(carried);
@@ -57,7 +57,7 @@ pub fn carried(manifest: &Manifest) -> Result<Carried, Error> {
 
 /// Why no tree can be made of the pack's files and a place of the run, if that is so. Looked for only after a trap: to
 /// read the tree of a large pack takes longer than most programs run.
-pub fn contradiction(program: &Program, grants: &Grants) -> Option<Error> {
+pub(crate) fn contradiction(program: &Program, grants: &Grants) -> Option<Error> {
     let entries = Pack::open(program.bytes().ok()?).ok()??.entries().ok()?;
     let node_at =
         |path: &str| entries.binary_search_by(|entry| entry.path.as_str().cmp(path)).ok().map(|at| &entries[at].node);
@@ -86,13 +86,13 @@ pub fn contradiction(program: &Program, grants: &Grants) -> Option<Error> {
 }
 
 /// The module that serves the run.
-pub fn link(bytes: &[u8], options: &LinkOptions, given: &[&str]) -> Result<Vec<u8>, PackError> {
+pub(crate) fn link(bytes: &[u8], options: &LinkOptions, given: &[&str]) -> Result<Vec<u8>, PackError> {
     let pack = Pack::open(bytes)?.ok_or_else(|| PackError::damaged("it is no pack"))?;
     Ok(pack.link(options, given)?.bytes)
 }
 
 /// A component's files are its own: it has no import through which others could come.
-pub fn refuse_grants(program: &Program, grants: &Grants) -> Result<(), Error> {
+pub(crate) fn refuse_grants(program: &Program, grants: &Grants) -> Result<(), Error> {
     let place = grants.data.places.first().map(|place| place.guest.as_str());
     let Some(guest) = place.or(grants.saves.first().map(|save| save.guest.as_str())) else { return Ok(()) };
     let what = format!("{guest} cannot be granted: this pack is a component, which imports no files");
