@@ -10,16 +10,24 @@ use crate::error::{Error, Kind, Result};
 use crate::limits::{BLOB_BYTES_MAX, BLOBS_MAX, CHUNK_BYTES_MAX, INDEX_BYTES_MAX, LAYERS_MAX, PROGRAM_BYTES_MAX};
 use crate::reference::sha256_of;
 use crate::store::BlobRef;
-use oci_client::manifest::{OCI_IMAGE_MEDIA_TYPE, OciDescriptor, OciImageManifest, WASM_LAYER_MEDIA_TYPE};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use weir_types::Digest;
 
+/// A manifest, by the OCI's format.
+pub(crate) const MANIFEST_MEDIA_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
+/// What a registry may answer with: a manifest or a list of some, and Docker's forms of both, which have the same fields.
+pub(crate) const MANIFEST_MEDIA_TYPES: [&str; 4] = [
+    MANIFEST_MEDIA_TYPE,
+    "application/vnd.oci.image.index.v1+json",
+    "application/vnd.docker.distribution.manifest.v2+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+];
 /// A program, by the CNCF's format.
 pub(crate) const PROGRAM_MEDIA_TYPE: &str = "application/wasm";
 /// What other tools have called the same before there was a specification: taken, never made.
 const OTHER_PROGRAM_MEDIA_TYPES: [&str; 3] = [
-    WASM_LAYER_MEDIA_TYPE,
+    "application/vnd.wasm.content.layer.v1+wasm",
     "application/vnd.bytecodealliance.wasm.component.layer.v0+wasm",
     "application/vnd.module.wasm.content.layer.v1+wasm",
 ];
@@ -95,22 +103,18 @@ pub(crate) fn config(component: Option<&Component>, layers: &[Descriptor]) -> Ve
 
 /// The manifest's bytes. `title` is the file name that generic tools give the program.
 pub(crate) fn manifest(config: &Descriptor, layers: &[Descriptor], title: &str) -> Vec<u8> {
-    let describe = |descriptor: &Descriptor| OciDescriptor {
+    let describe = |descriptor: &Descriptor| wire::Descriptor {
         media_type: descriptor.media_type.clone(),
         digest: format!("sha256:{}", descriptor.sha256),
         size: descriptor.size as i64,
-        ..OciDescriptor::default()
+        annotations: None,
     };
-    let mut layers: Vec<OciDescriptor> = layers.iter().map(describe).collect();
+    let mut layers: Vec<wire::Descriptor> = layers.iter().map(describe).collect();
     if let Some(program) = layers.first_mut().filter(|first| first.media_type == PROGRAM_MEDIA_TYPE) {
         program.annotations = Some(BTreeMap::from([("org.opencontainers.image.title".into(), title.into())]));
     }
-    let manifest = OciImageManifest {
-        media_type: Some(OCI_IMAGE_MEDIA_TYPE.into()),
-        config: describe(config),
-        layers,
-        ..OciImageManifest::default()
-    };
+    let media_type = Some(MANIFEST_MEDIA_TYPE.into());
+    let manifest = wire::Manifest { schema_version: 2, media_type, config: describe(config), layers };
     serde_json::to_vec(&manifest).expect("plain data has a JSON form")
 }
 
@@ -119,7 +123,7 @@ pub(crate) fn manifest(config: &Descriptor, layers: &[Descriptor], title: &str) 
 /// # Errors
 /// It is none, holds no program, or is beyond the limits.
 pub(crate) fn parse_manifest(bytes: &[u8]) -> Result<Manifest> {
-    let manifest: OciImageManifest =
+    let manifest: wire::Manifest =
         serde_json::from_slice(bytes).map_err(|error| answer(format!("the manifest is not well formed: {error}")))?;
     if manifest.schema_version != 2 {
         return Err(answer(format!("the manifest is of schema {}, not 2", manifest.schema_version)));
@@ -158,7 +162,7 @@ pub(crate) fn parse_manifest(bytes: &[u8]) -> Result<Manifest> {
     Ok(Manifest { program, index, blob_layers })
 }
 
-fn check(descriptor: &OciDescriptor, bytes_max: u64) -> Result<Descriptor> {
+fn check(descriptor: &wire::Descriptor, bytes_max: u64) -> Result<Descriptor> {
     let (digest, media_type) = (&descriptor.digest, descriptor.media_type.clone());
     let shown: String = digest.chars().take(100).collect();
     let sha256 = sha256_of(digest)
@@ -247,7 +251,8 @@ pub(crate) fn choose(bytes: &[u8]) -> Result<Option<Descriptor>> {
     let mut fitting = list.manifests.iter().filter(wasm);
     match (fitting.next(), fitting.next()) {
         (Some(only), None) => {
-            let descriptor = OciDescriptor { digest: only.digest.clone(), size: only.size, ..OciDescriptor::default() };
+            let (media_type, digest) = (MANIFEST_MEDIA_TYPE.into(), only.digest.clone());
+            let descriptor = wire::Descriptor { media_type, digest, size: only.size, annotations: None };
             Ok(Some(check(&descriptor, crate::limits::MANIFEST_BYTES_MAX)?))
         }
         (None, _) => Err(Error::new(Kind::Program, "the artifact has no manifest for WebAssembly")),
@@ -261,7 +266,29 @@ fn answer(message: String) -> Error {
 
 /// The documents as they are written: field names are those of the formats.
 mod wire {
-    use super::{Deserialize, Serialize};
+    use super::{BTreeMap, Deserialize, Serialize};
+
+    /// Fields that weir neither writes nor reads are passed over, as the format asks for.
+    #[derive(Serialize, Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    pub struct Manifest {
+        pub schema_version: u8,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub media_type: Option<String>,
+        pub config: Descriptor,
+        pub layers: Vec<Descriptor>,
+    }
+
+    #[derive(Serialize, Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    pub struct Descriptor {
+        pub media_type: String,
+        pub digest: String,
+        /// Signed as in the format, so that a negative one is named as what is wrong.
+        pub size: i64,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub annotations: Option<BTreeMap<String, String>>,
+    }
 
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]
@@ -349,6 +376,40 @@ mod tests {
         let config = String::from_utf8(super::config(Some(&component), &[program])).unwrap();
         assert!(config.contains(r#""os":"wasip2""#));
         assert!(config.ends_with(r#""component":{"exports":["wasi:cli/run@0.2.0"],"imports":[]}}"#), "{config}");
+    }
+
+    /// These bytes have a digest that people write down: another order or another field would be another artifact.
+    #[test]
+    fn a_manifest_keeps_its_bytes() {
+        let layers = [descriptor(1, PROGRAM_MEDIA_TYPE), descriptor(4, BLOB_ZSTD_MEDIA_TYPE)];
+        let bytes = manifest(&descriptor(2, CONFIG_MEDIA_TYPE), &layers, "tool.wasm");
+        let (ones, twos, fours) = ("01".repeat(32), "02".repeat(32), "04".repeat(32));
+        let expected = [
+            r#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":"#,
+            r#"{"mediaType":"application/vnd.wasm.config.v0+json","digest":"sha256:TWOS","size":7},"layers":["#,
+            r#"{"mediaType":"application/wasm","digest":"sha256:ONES","size":7,"#,
+            r#""annotations":{"org.opencontainers.image.title":"tool.wasm"}},"#,
+            r#"{"mediaType":"application/vnd.weir.blob.v1+zstd","digest":"sha256:FOURS","size":7}]}"#,
+        ];
+        let expected = expected.concat().replace("ONES", &ones).replace("TWOS", &twos).replace("FOURS", &fours);
+        assert_eq!(String::from_utf8(bytes).unwrap(), expected);
+    }
+
+    /// Fields that weir has no use for, as other tools write them, `null` included.
+    #[test]
+    fn manifests_of_other_tools_are_read() {
+        let digest = format!("sha256:{}", "0a".repeat(32));
+        let text = r#"{"schemaVersion":2,"artifactType":"application/wasm","annotations":{"a":"b"},"subject":null,"new":[1],
+            "config":{"mediaType":"application/vnd.oci.empty.v1+json","digest":"DIGEST","size":2,"data":"e30="},
+            "layers":[{"mediaType":"application/wasm","digest":"DIGEST","size":8,"urls":["https://x"],"annotations":null}]}"#;
+        let read = parse_manifest(text.replace("DIGEST", &digest).as_bytes()).unwrap();
+        let program = Descriptor { media_type: PROGRAM_MEDIA_TYPE.into(), sha256: Digest([10; 32]), size: 8 };
+        assert_eq!(read.program, Some(program));
+        for missing in ["schemaVersion", "config", "layers", "mediaType", "digest", "size"] {
+            let text = text.replace("DIGEST", &digest).replace(&format!("\"{missing}\""), "\"other\"");
+            let error = parse_manifest(text.as_bytes()).unwrap_err();
+            assert!(error.to_string().contains(&format!("missing field `{missing}`")), "{error}");
+        }
     }
 
     #[test]

@@ -4,7 +4,9 @@
 //! stays in the store even if the pull breaks off later, so the next one goes on from there; what has not passed was
 //! never in the store. The reference is remembered last, when all of it is there.
 
-use crate::artifact::{BlobLayer, Descriptor, Index, Manifest, choose, parse_index, parse_manifest};
+use crate::artifact::{
+    BlobLayer, Descriptor, Index, MANIFEST_MEDIA_TYPES, Manifest, choose, parse_index, parse_manifest,
+};
 use crate::chunks::{self, Chunked};
 use crate::client::{Access, Client, Options, Request, block_on};
 use crate::error::{Error, Kind, Result};
@@ -13,9 +15,6 @@ use crate::limits::{MANIFEST_BYTES_MAX, PARALLEL_MAX};
 use crate::reference::{Reference, sha256_of};
 use crate::store::{BlobRef, Store};
 use futures_util::{StreamExt, TryStreamExt, stream};
-use oci_client::manifest::{
-    IMAGE_MANIFEST_LIST_MEDIA_TYPE, IMAGE_MANIFEST_MEDIA_TYPE, OCI_IMAGE_INDEX_MEDIA_TYPE, OCI_IMAGE_MEDIA_TYPE,
-};
 use reqwest::{Method, StatusCode};
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeSet;
@@ -203,13 +202,7 @@ impl Puller {
         name: &str,
         expected: Option<Digest>,
     ) -> Result<(Digest, Vec<u8>)> {
-        let types = [
-            OCI_IMAGE_MEDIA_TYPE,
-            OCI_IMAGE_INDEX_MEDIA_TYPE,
-            IMAGE_MANIFEST_MEDIA_TYPE,
-            IMAGE_MANIFEST_LIST_MEDIA_TYPE,
-        ]
-        .join(", ");
+        let types = MANIFEST_MEDIA_TYPES.join(", ");
         let request = Request::new(Method::GET, self.client.url(&format!("manifests/{name}"))).accept(&types);
         let (response, _) = self.client.send(&request).await?;
         match response.status() {

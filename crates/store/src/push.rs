@@ -6,7 +6,8 @@
 //! what was sent before an interruption counts as that.
 
 use crate::artifact::{
-    self, BlobLayer, CONFIG_MEDIA_TYPE, Component, Descriptor, INDEX_MEDIA_TYPE, Index, PROGRAM_MEDIA_TYPE,
+    self, BlobLayer, CONFIG_MEDIA_TYPE, Component, Descriptor, INDEX_MEDIA_TYPE, Index, MANIFEST_MEDIA_TYPE,
+    PROGRAM_MEDIA_TYPE,
 };
 use crate::chunks::{self, Chunked};
 use crate::client::{Access, Body, Client, Options, Request, block_on};
@@ -18,7 +19,6 @@ use crate::limits::{
 use crate::reference::Reference;
 use crate::store::{BlobRef, Store};
 use futures_util::{StreamExt, TryStreamExt, stream};
-use oci_client::manifest::OCI_IMAGE_MEDIA_TYPE;
 use reqwest::{Method, StatusCode};
 use sha2::{Digest as _, Sha256};
 use std::fs::File;
@@ -236,7 +236,7 @@ impl Pusher {
         }
         let sha256 = Digest(Sha256::digest(manifest).into());
         let put = Request::new(Method::PUT, self.client.url(&format!("manifests/{tag}")))
-            .with_body(OCI_IMAGE_MEDIA_TYPE, Body::Bytes(manifest.to_vec()));
+            .with_body(MANIFEST_MEDIA_TYPE, Body::Bytes(manifest.to_vec()));
         let (response, _) = self.client.send(&put).await?;
         if !response.status().is_success() {
             return Err(self.client.refused("the manifest", response).await);

@@ -231,7 +231,34 @@ mod tests {
         assert!(!is_reference(&"r.example/a".repeat(1000)));
     }
 
+    /// What stands between the slashes of a name.
+    const COMPONENT: &str = "[a-z0-9]{1,8}((\\.|_|__|-{1,3})[a-z0-9]{1,4}){0,3}";
+
     proptest! {
+        #[test]
+        fn well_formed_parts_are_found_again(
+            host in "localhost|[a-z0-9]{1,6}(-[a-z0-9]{1,3})?(\\.[a-z0-9]{1,5}){1,3}|\\[::[0-9a-f]{1,4}\\]",
+            port in proptest::option::of(1u16..),
+            name in proptest::collection::vec(COMPONENT, 1..4),
+            tag in proptest::option::of("[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"),
+            digest in proptest::option::of(any::<[u8; 32]>()),
+        ) {
+            let host = port.map_or(host.clone(), |port| format!("{host}:{port}"));
+            let (name, digest) = (name.join("/"), digest.map(Digest));
+            let mut text = format!("{host}/{name}");
+            tag.iter().for_each(|tag| text.push_str(&format!(":{tag}")));
+            digest.iter().for_each(|digest| text.push_str(&format!("@sha256:{digest}")));
+            let reference: Reference = text.parse().unwrap();
+            prop_assert_eq!((reference.host(), reference.name(), reference.digest()), (&*host, &*name, digest));
+            let latest = if digest.is_none() { Some("latest") } else { None };
+            prop_assert_eq!(reference.tag(), tag.as_deref().or(latest));
+            prop_assert_eq!(reference.to_string().parse::<Reference>().unwrap().to_string(), reference.to_string());
+            // What is between the parts is no part.
+            for wrong in [format!("{text}:"), format!("{text}@"), format!("/{text}"), text.replacen('/', "//", 1), format!("{text} ")] {
+                prop_assert!(wrong.parse::<Reference>().is_err(), "{}", wrong);
+            }
+        }
+
         #[test]
         fn any_text_is_answered(text in ".{0,80}") {
             if let Ok(reference) = text.parse::<Reference>() {

@@ -25,12 +25,11 @@ const TESTS_ONLY: &str = "weir-testkit";
 
 /// Heavy dependencies (a `*` stands for any ending) and the crates that may name each,
 /// one as a rule.
-const OWNERS: [(&str, &str); 10] = [
+const OWNERS: [(&str, &str); 9] = [
     ("wasmtime*", "weir-engine"),
     ("wac-*", "weir-link"),
     ("zstd*", "weir-link weir-store"),
     ("reqwest", "weir-store"),
-    ("oci-client", "weir-store"),
     // Each of the two has a runtime of its own: one for what programs wait for, one for what registries send.
     ("tokio*", "weir-engine weir-store"),
     ("wasmparser", "weir-link"),
