@@ -2,7 +2,7 @@
 //! `weir-link` (from the bytes alone) and `weir-engine` (from one run).
 
 use crate::exit::{self, Failure};
-use crate::launch::{function_name, launch, open};
+use crate::launch::{launch, open};
 use crate::options::{GrantOptions, LimitOptions, file_name};
 use clap::Args;
 use serde::Serialize;
@@ -133,7 +133,7 @@ fn text(report: &wire::Report) -> String {
 
 /// The report as it is written: field names are stable.
 mod wire {
-    use super::{BTreeMap, Inspection, Observed, Program, Serialize, Trace, function_name};
+    use super::{BTreeMap, Inspection, Observed, Program, Serialize, Trace};
     use weir_link::p1;
 
     #[derive(Serialize)]
@@ -195,7 +195,7 @@ mod wire {
         pub fn new(program: &Program, inspection: &Inspection, observed: Option<&Observed>) -> Self {
             let trace = observed.and_then(|observed| observed.trace.as_ref());
             let calls: BTreeMap<&str, u64> = trace
-                .map(|trace| trace.calls.iter().map(|(id, calls)| (function_name(*id), calls.count)).collect())
+                .map(|trace| trace.calls.iter().map(|(id, calls)| (id.name(), calls.count)).collect())
                 .unwrap_or_default();
             let imports = inspection.imports.iter().map(|import| {
                 let calls = calls.get(short_name(&import.module, &import.name)).copied();
@@ -238,7 +238,7 @@ mod wire {
                 return Self { exit_code, touches: Vec::new(), touches_dropped: 0, verdict };
             };
             let touches = trace.touches.iter().map(|(touch, touched)| Touch {
-                function: function_name(touch.function),
+                function: touch.function.name(),
                 path: touch.path.clone(),
                 descriptor: touch.descriptor,
                 count: touched.count,
@@ -271,13 +271,12 @@ mod wire {
             .touches
             .iter()
             .filter(|(touch, touched)| {
-                let opens =
-                    matches!(function_name(touch.function), "path_open" | "path_filestat_get" | "open-at" | "stat-at");
+                let opens = matches!(touch.function.name(), "path_open" | "path_filestat_get" | "open-at" | "stat-at");
                 touched.errno == 0 && !(opens && named(&touch.path))
             })
             .map(|(touch, _)| touch.path.as_str())
             .collect();
-        let lists = trace.calls.keys().any(|id| matches!(function_name(*id), "fd_readdir" | "read-directory"));
+        let lists = trace.calls.keys().any(|id| matches!(id.name(), "fd_readdir" | "read-directory"));
         match (trace.touches.is_empty(), beyond.first(), lists) {
             (true, ..) => "it touched no path: files play no part in this run".into(),
             (_, None, false) => {

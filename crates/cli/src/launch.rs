@@ -5,8 +5,6 @@ use crate::exit::Failure;
 use crate::notice::while_compiling;
 use std::path::Path;
 use weir::{Grants, Limits, Outcome, Prepared, Program, Weir};
-use weir_engine::Function;
-use weir_link::p1::P1_FUNCTIONS;
 
 /// Opens the program at `path`.
 ///
@@ -34,12 +32,4 @@ pub fn launch(program: &Program, grants: Grants, limits: &Limits) -> Result<Outc
         note!("weir: warning: {}", weir_types::Shown(warning));
     }
     Ok(outcome)
-}
-
-/// The name of a recorded function.
-pub fn function_name(function: Function) -> &'static str {
-    match function {
-        Function::P1(id) => P1_FUNCTIONS.get(id as usize).map_or("?", |function| function.name),
-        Function::Component(name) => name,
-    }
 }

@@ -1,7 +1,7 @@
 //! `weir run`.
 
 use crate::exit::{self, Failure};
-use crate::launch::{function_name, launch, open};
+use crate::launch::{launch, open};
 use crate::options::{CommandLine, GrantOptions, LimitOptions};
 use crate::registry::{RegistryOptions, program_file};
 use clap::Args;
@@ -135,7 +135,7 @@ fn print_stats(outcome: &Outcome) {
     }
     let Some(trace) = &outcome.trace else { return };
     for (function, calls) in &trace.calls {
-        let name = function_name(*function);
+        let name = function.name();
         let failed = if calls.failed == 0 { String::new() } else { format!("  ({} failed)", calls.failed) };
         note!("{name:<24} {:10} calls{failed}", calls.count);
     }

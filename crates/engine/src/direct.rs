@@ -498,6 +498,9 @@ fn pair_never<L: Lift>(_: &mut LiftContext<'_>, _: InterfaceType, _: &mut Iter<'
     unlike("a result of two values that is not in memory")
 }
 
+/// Bytes of the host's memory that a named value takes: beside the value its name, which is its own.
+const NAMED_BYTES: usize = size_of::<(String, Value)>() + 32;
+
 /// Reads a value of at most one core value.
 fn lift_flat(cx: &mut LiftContext<'_>, ty: InterfaceType, from: &mut Iter<'_, ValRaw>) -> Result<Value> {
     lift_known!(cx, ty, one_flat, pair_never, from, lift_parts_flat(cx, ty, from))
@@ -507,16 +510,19 @@ fn lift_parts_flat(cx: &mut LiftContext<'_>, ty: InterfaceType, from: &mut Iter<
     let types = cx.types.clone();
     match ty {
         InterfaceType::Record(record) => {
+            cx.consume_fuel_array(types[record].fields.len(), NAMED_BYTES)?;
             let fields = types[record].fields.iter();
             let fields = fields.map(|field| Ok((field.name.clone(), lift_flat(cx, field.ty, from)?)));
             fields.collect::<Result<_>>().map(Value::Record)
         }
         InterfaceType::Tuple(tuple) => {
+            cx.consume_fuel_array(types[tuple].types.len(), size_of::<Value>())?;
             let items = types[tuple].types.iter().map(|ty| lift_flat(cx, *ty, from));
             items.collect::<Result<_>>().map(Value::Tuple)
         }
         _ => {
             let number: u32 = one_flat(cx, InterfaceType::U32, from)?;
+            cx.consume_fuel_array(names_of(&types, ty), NAMED_BYTES)?;
             of_case(&types, ty, number, &mut |ty| lift_flat(cx, ty, from))
         }
     }
@@ -537,17 +543,20 @@ fn lift_parts(cx: &mut LiftContext<'_>, ty: InterfaceType, bytes: &[u8]) -> Resu
         InterfaceType::List(list) => lift_list(cx, types[list].element, bytes),
         InterfaceType::Record(record) => {
             let mut offset = 0;
+            cx.consume_fuel_array(types[record].fields.len(), NAMED_BYTES)?;
             let fields = types[record].fields.iter();
             let fields = fields.map(|field| Ok((field.name.clone(), lift_part(cx, field.ty, bytes, &mut offset)?)));
             fields.collect::<Result<_>>().map(Value::Record)
         }
         InterfaceType::Tuple(tuple) => {
             let mut offset = 0;
+            cx.consume_fuel_array(types[tuple].types.len(), size_of::<Value>())?;
             let items = types[tuple].types.iter().map(|ty| lift_part(cx, *ty, bytes, &mut offset));
             items.collect::<Result<_>>().map(Value::Tuple)
         }
         _ => {
             let (number_bytes, payload_offset) = layout(&types, ty);
+            cx.consume_fuel_array(names_of(&types, ty), NAMED_BYTES)?;
             let mut number = [0; 4];
             number[..number_bytes.min(4)].copy_from_slice(&bytes[..number_bytes.min(4)]);
             of_case(&types, ty, u32::from_le_bytes(number), &mut |ty| {
@@ -579,6 +588,11 @@ fn lift_list(cx: &mut LiftContext<'_>, item: InterfaceType, pair: &[u8]) -> Resu
     // Items of no size there are none of: every value that may be in a list takes some bytes.
     let items = bytes.chunks_exact(size.max(1)).map(|bytes| lift(cx, item, bytes));
     items.collect::<Result<_>>().map(Value::List)
+}
+
+/// Names and payloads that a value with cases may bring at most: one, or as many as there are flags.
+fn names_of(types: &ComponentTypes, ty: InterfaceType) -> usize {
+    if let InterfaceType::Flags(flags) = ty { types[flags].names.len() } else { 1 }
 }
 
 /// The value of a case.

@@ -677,4 +677,27 @@ mod tests {
         }
         assert_eq!(function.call([]).unwrap_err().kind(), Kind::Grant);
     }
+
+    /// A result that is small in the component and large in the host counts as what it is there.
+    #[test]
+    fn records_in_a_list_count_with_their_names() {
+        let mut text = component("$record", 6);
+        for (at, core) in flat("$record").iter().enumerate().rev() {
+            text = text.replace(&format!("TYPE{at}"), core).replace(&format!("STORE{at}"), &format!("{core}.store"));
+        }
+        let program = Program::from_bytes("t.wat", text.into_bytes()).unwrap();
+        let record = Value::Record(vec![
+            ("x".into(), Value::U8(1)),
+            ("y".into(), Value::Variant("a".into(), None)),
+            ("z".into(), Value::List(Vec::new())),
+        ]);
+        let list = Value::List(vec![record; 100]);
+        for (bytes, fits) in [(100 * size_of::<Value>() as u64 + 1000, false), (100_000, true)] {
+            let limits = Limits { result_bytes_max: bytes, ..Limits::default() };
+            let same = Function::load(&program, Some("same"), &limits, None, as_it_is).unwrap();
+            let called = same.call([list.clone()]);
+            assert_eq!(called.is_ok(), fits, "{bytes}");
+            assert!(called.is_ok() || called.unwrap_err().limit() == Some(&Limit::Result { most: bytes }));
+        }
+    }
 }

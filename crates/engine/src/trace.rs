@@ -6,6 +6,7 @@
 use crate::p1::memory::Guest;
 use crate::uses::Uses;
 use std::collections::BTreeMap;
+use weir_types::p1::NAMES;
 
 /// Different (function, path) pairs kept. Default 100,000; further ones are counted as dropped.
 const TOUCHES_MAX: usize = 100_000;
@@ -13,10 +14,20 @@ const TOUCHES_MAX: usize = 100_000;
 /// A function that a program called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Function {
-    /// A function of WASI 0.1, by its place in weir-link's table.
+    /// A function of WASI 0.1, by its number.
     P1(u32),
     /// A method of a `wasi:filesystem` descriptor, such as `open-at`.
     Component(&'static str),
+}
+
+impl Function {
+    /// Its name; `?` for a number that no function has.
+    pub fn name(self) -> &'static str {
+        match self {
+            Function::P1(id) => NAMES.get(id as usize).copied().unwrap_or("?"),
+            Function::Component(name) => name,
+        }
+    }
 }
 
 /// The calls of one run.
@@ -103,15 +114,15 @@ impl Trace {
 }
 
 /// Where a function's paths are among its arguments: (slot of the descriptor, slot of the pointer).
-/// The ids are positions in weir-link's table.
 fn path_slots(function: u32) -> &'static [(Option<usize>, usize)] {
-    match function {
-        27 | 33 | 36 => &[(Some(0), 1)], // path_create_directory, path_remove_directory, path_unlink_file
-        28 | 29 | 31 => &[(Some(0), 2)], // path_filestat_get, path_filestat_set_times, path_open
-        30 => &[(Some(0), 2), (Some(4), 5)], // path_link
-        32 => &[(Some(0), 1)],           // path_readlink
-        34 => &[(Some(0), 1), (Some(3), 4)], // path_rename
-        35 => &[(Some(2), 3)],           // path_symlink: the new path
+    match NAMES.get(function as usize).copied().unwrap_or_default() {
+        "path_create_directory" | "path_remove_directory" | "path_unlink_file" => &[(Some(0), 1)],
+        "path_filestat_get" | "path_filestat_set_times" | "path_open" => &[(Some(0), 2)],
+        "path_link" => &[(Some(0), 2), (Some(4), 5)],
+        "path_readlink" => &[(Some(0), 1)],
+        "path_rename" => &[(Some(0), 1), (Some(3), 4)],
+        // The new path.
+        "path_symlink" => &[(Some(2), 3)],
         _ => &[],
     }
 }

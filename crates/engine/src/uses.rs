@@ -83,26 +83,28 @@ impl PathUse {
     }
 }
 
-/// Functions by their places in weir-link's table.
+/// Functions by number.
 mod id {
-    pub const FD_CLOSE: u32 = 8;
-    pub const FD_PREAD: u32 = 16;
-    pub const FD_PRESTAT_DIR_NAME: u32 = 18;
-    pub const FD_PWRITE: u32 = 19;
-    pub const FD_READ: u32 = 20;
-    pub const FD_READDIR: u32 = 21;
-    pub const FD_RENUMBER: u32 = 22;
-    pub const FD_SEEK: u32 = 23;
-    pub const FD_WRITE: u32 = 26;
-    pub const PATH_CREATE_DIRECTORY: u32 = 27;
-    pub const PATH_FILESTAT_GET: u32 = 28;
-    pub const PATH_LINK: u32 = 30;
-    pub const PATH_OPEN: u32 = 31;
-    pub const PATH_READLINK: u32 = 32;
-    pub const PATH_REMOVE_DIRECTORY: u32 = 33;
-    pub const PATH_RENAME: u32 = 34;
-    pub const PATH_SYMLINK: u32 = 35;
-    pub const PATH_UNLINK_FILE: u32 = 36;
+    use weir_types::p1::id;
+
+    pub const FD_CLOSE: u32 = id("fd_close");
+    pub const FD_PREAD: u32 = id("fd_pread");
+    pub const FD_PRESTAT_DIR_NAME: u32 = id("fd_prestat_dir_name");
+    pub const FD_PWRITE: u32 = id("fd_pwrite");
+    pub const FD_READ: u32 = id("fd_read");
+    pub const FD_READDIR: u32 = id("fd_readdir");
+    pub const FD_RENUMBER: u32 = id("fd_renumber");
+    pub const FD_SEEK: u32 = id("fd_seek");
+    pub const FD_WRITE: u32 = id("fd_write");
+    pub const PATH_CREATE_DIRECTORY: u32 = id("path_create_directory");
+    pub const PATH_FILESTAT_GET: u32 = id("path_filestat_get");
+    pub const PATH_LINK: u32 = id("path_link");
+    pub const PATH_OPEN: u32 = id("path_open");
+    pub const PATH_READLINK: u32 = id("path_readlink");
+    pub const PATH_REMOVE_DIRECTORY: u32 = id("path_remove_directory");
+    pub const PATH_RENAME: u32 = id("path_rename");
+    pub const PATH_SYMLINK: u32 = id("path_symlink");
+    pub const PATH_UNLINK_FILE: u32 = id("path_unlink_file");
 }
 
 const OFLAGS_CREAT: u32 = 1;

@@ -16,6 +16,8 @@ pub mod grants;
 pub mod head;
 pub mod limits;
 #[cfg(not(target_family = "wasm"))]
+pub mod p1;
+#[cfg(not(target_family = "wasm"))]
 mod shown;
 pub mod tree;
 pub mod units;
