@@ -2,48 +2,27 @@
 //! indices in `call`, `return_call` and `ref.func` are written anew. An index that took more bytes
 //! than it needs keeps them, so that the copy can be copied back to the very bytes it was made from.
 //!
-//! The program keeps its own indices of everything but functions, so this is all that linking
-//! changes in its code, and any instruction that the parser knows comes through untouched. Every
+//! A program that keeps its own indices of everything but functions has no more than this changed
+//! in its code, and any instruction that the parser knows comes through untouched. Every
 //! index is held against the program's own counts, because behind them lie the shim's memory and
 //! globals: a module that was never validated must not reach those by numbers that are too large.
 
 use crate::error::LinkError;
+use crate::index::IndexMap;
 use crate::module::Counts;
 use wasm_encoder::Encode;
 use wasmparser::{
     BinaryReader, BlockType, Catch, FunctionBody, Handle, HeapType, OperatorsReader, OperatorsReaderAllocations,
-    RefType, ResumeTable, TryTable, UnpackedIndex, ValType, VisitOperator, VisitSimdOperator,
+    ResumeTable, TryTable, UnpackedIndex, ValType, VisitOperator, VisitSimdOperator,
 };
 
-/// Where the program's functions are after linking.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct FunctionMap {
-    /// The new index of each imported function.
-    pub imports: Vec<u32>,
-    /// The new index of the first defined function.
-    pub defined: u32,
-    /// How many functions the program has, imports included.
-    pub count: u32,
-}
-
-impl FunctionMap {
-    /// The new index of a function.
-    pub fn get(&self, function: u32) -> Option<u32> {
-        match self.imports.get(function as usize) {
-            Some(new) => Some(*new),
-            None if function < self.count => Some(function - self.imports.len() as u32 + self.defined),
-            None => None,
-        }
-    }
-}
-
-impl Renumber for FunctionMap {
+impl Renumber for IndexMap {
     fn renumber(&self, function: u32) -> Option<u32> {
         self.get(function)
     }
 
     fn count(&self) -> u32 {
-        self.count
+        IndexMap::count(self)
     }
 }
 
@@ -82,7 +61,7 @@ pub(crate) enum Instead {
 }
 
 /// Copies instructions with new function indices.
-pub(crate) struct Copier<'m, M = FunctionMap> {
+pub(crate) struct Copier<'m, M = IndexMap> {
     bytes: &'m [u8],
     functions: &'m M,
     checker: Checker,
@@ -136,27 +115,7 @@ impl<'m, M: Renumber> Copier<'m, M> {
     /// The new index of a function.
     pub fn function(&self, function: u32, offset: usize) -> Result<u32, LinkError> {
         let count = self.functions.count();
-        self.functions.renumber(function).ok_or_else(|| out_of_bounds("function", function, count, offset))
-    }
-
-    /// Holds the type indices inside of a reference type against the program's types.
-    pub fn reference(&mut self, ty: RefType, offset: usize) -> Result<(), LinkError> {
-        self.checker.heap(ty.heap_type());
-        self.complain(offset)
-    }
-
-    /// Holds an index of a kind other than functions against the program's own count.
-    pub fn index(&mut self, what: &'static str, index: u32, offset: usize) -> Result<u32, LinkError> {
-        let counts = self.checker.counts;
-        let count = match what {
-            "type" => counts.types,
-            "table" => counts.tables,
-            "memory" => counts.memories,
-            "global" => counts.globals,
-            "tag" => counts.tags,
-            _ => 0,
-        };
-        if index < count { Ok(index) } else { Err(out_of_bounds(what, index, count, offset)) }
+        self.functions.renumber(function).ok_or_else(|| LinkError::out_of_bounds("function", function, count, offset))
     }
 
     fn copy(&mut self, from: usize, reader: BinaryReader<'_>, out: &mut Vec<u8>) -> Result<(), LinkError> {
@@ -201,7 +160,7 @@ impl<'m, M: Renumber> Copier<'m, M> {
 
     fn complain(&mut self, offset: usize) -> Result<(), LinkError> {
         match core::mem::replace(&mut self.checker.found, Found::Nothing) {
-            Found::OutOfBounds { what, index, count } => Err(out_of_bounds(what, index, count, offset)),
+            Found::OutOfBounds { what, index, count } => Err(LinkError::out_of_bounds(what, index, count, offset)),
             _ => Ok(()),
         }
     }
@@ -227,10 +186,6 @@ fn write_index(value: u32, width: usize, out: &mut Vec<u8>) {
 
 fn slice(bytes: &[u8], from: usize, to: usize) -> Result<&[u8], LinkError> {
     bytes.get(from..to).ok_or_else(|| LinkError::invalid("unexpected end", from))
-}
-
-fn out_of_bounds(what: &'static str, index: u32, count: u32, offset: usize) -> LinkError {
-    LinkError::invalid(format!("{what} index {index} is out of bounds: there are {count}"), offset)
 }
 
 /// The opcode of `call`.

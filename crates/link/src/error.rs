@@ -139,6 +139,11 @@ impl LinkError {
         LinkError::at(LinkErrorKind::Invalid { message: message.into() }, offset)
     }
 
+    /// An index of a module beyond what it has.
+    pub(crate) fn out_of_bounds(what: &'static str, index: u32, count: u32, offset: usize) -> LinkError {
+        LinkError::invalid(format!("{what} index {index} is out of bounds: there are {count}"), offset)
+    }
+
     pub(crate) fn parse(error: wasmparser::Error) -> LinkError {
         LinkError::invalid(error.message(), error.offset())
     }

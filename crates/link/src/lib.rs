@@ -11,6 +11,7 @@ mod component;
 mod contract;
 mod error;
 mod head;
+mod index;
 mod inspect;
 pub mod lift;
 pub mod limits;

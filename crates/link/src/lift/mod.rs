@@ -19,7 +19,7 @@ pub use world::INTERFACE;
 
 use crate::builtin::LIFT_SHIM;
 use crate::error::LinkError;
-use crate::link::{Carry, Exit, Lift, LinkOptions, RemainingImport, link_carrying};
+use crate::link::{Carry, Exit, Lift, LinkOptions, Purpose, RemainingImport, link_carrying};
 use crate::module::check_header;
 use crate::pack::{Carried, Pack};
 use crate::restart::{Entry, Restart, restartable};
@@ -86,8 +86,12 @@ pub fn lift(program: &[u8], binding: &Binding) -> Result<Lifted, LiftError> {
     let flow = signature.flow.as_ref().map(|(flow, _)| flow);
     let kind = if flow.is_some_and(|flow| flow.callback.is_some()) { "[async-lift]" } else { "" };
     let name = format!("{kind}{INTERFACE}#{}", signature.name);
-    let lift = Lift { name: &name, params: &signature.core, pinned: binding.pinned, flow, library };
-    let carry = Carry { segment: &segment, codec: carried.codec, entry: false, lift: Some(lift) };
+    let pinned = binding.pinned;
+    let purpose = match library {
+        true => Purpose::Library { pinned },
+        false => Purpose::Function(Lift { name: &name, params: &signature.core, pinned, flow }),
+    };
+    let carry = Carry { segment: &segment, codec: carried.codec, entry: false, purpose };
     let linked = link_carrying(&carried.program, LIFT_SHIM, &OPTIONS, Some(carry))?;
     let of_wasi = linked.report.remaining.iter().filter(|import| !import.by_program).map(|import| &import.module);
     // Streams that the function's type names are its own business.

@@ -11,18 +11,23 @@ mod options;
 mod parts;
 mod plan;
 mod planning;
+mod program_code;
+mod rewriter;
 mod shim;
 mod shim_code;
+#[cfg(test)]
+mod tests;
 
 pub use options::{DroppedSection, Exit, LinkOptions, LinkReport, Linked, RemainingImport, Unwind};
 
-use crate::code::FunctionMap;
 use crate::error::LinkError;
+use crate::index::IndexMap;
 use crate::module::{Module, check_header, refuse_object_file};
+use crate::p1;
 pub(crate) use lifting::run_of;
-pub(crate) use parts::{Carry, Flow, Lift};
-use plan::Plan;
-use planning::{needs_shim, p1_imports};
+use parts::Input;
+pub(crate) use parts::{Carry, Flow, Lift, Purpose};
+use planning::{needs_shim, p1_imports, plan};
 pub(crate) use shim::{Shim, internal};
 use wasmparser::{Validator, WasmFeatures};
 
@@ -58,21 +63,35 @@ pub(crate) fn link_carrying(
     options: &LinkOptions,
     carry: Option<Carry<'_>>,
 ) -> Result<Linked, LinkError> {
+    let program = input("", program, shim, carry)?;
+    if changes(&program, options) { merge(vec![program], options) } else { Ok(unchanged(&program.module)) }
+}
+
+/// Takes a program apart that is to be linked, and its shim if it needs one.
+fn input<'a>(
+    label: &'a str,
+    program: &'a [u8],
+    shim: &'a [u8],
+    carry: Option<Carry<'a>>,
+) -> Result<Input<'a>, LinkError> {
     check_header(program)?;
     let module = Module::parse(program)?;
     refuse_object_file(&module)?;
-    let imports = p1_imports(&module)?;
-    let shim = if needs_shim(&imports) || carry.is_some() { Some(Shim::parse(shim)?) } else { None };
-    let any = imports.iter().any(Option::is_some);
-    let exits = imports.iter().flatten().any(|(_, function, _)| !function.returns_errno);
-    let renames = imports.iter().flatten().any(|(_, _, unstable)| *unstable);
-    let unwinds = options.exit == Exit::Unwind && exits;
-    let traces = options.trace && any;
-    if shim.is_some() || traces || unwinds || renames {
-        emit::emit(Plan::new(module, imports, shim, *options, carry)?)
-    } else {
-        Ok(unchanged(&module))
-    }
+    let p1 = p1_imports(&module)?;
+    let shim = if needs_shim(&p1) || carry.is_some() { Some(Shim::parse(shim)?) } else { None };
+    Ok(Input { label, module, p1, shim, carry })
+}
+
+/// Whether linking a program alone changes anything in it.
+fn changes(program: &Input<'_>, options: &LinkOptions) -> bool {
+    let mut functions = program.p1.iter().flatten();
+    let ends = |function: &p1::P1Function| options.exit == Exit::Unwind && !function.returns_errno;
+    program.shim.is_some() || functions.any(|(_, function, unstable)| options.trace || *unstable || ends(function))
+}
+
+/// Makes one module of any number of programs, each with its own shim.
+fn merge(programs: Vec<Input<'_>>, options: &LinkOptions) -> Result<Linked, LinkError> {
+    emit::emit(plan(programs, *options)?)
 }
 
 fn unchanged(module: &Module<'_>) -> Linked {
@@ -85,10 +104,7 @@ fn unchanged(module: &Module<'_>) -> Linked {
     });
     let report =
         LinkReport { remaining: remaining.collect(), program_bytes: size, linked_bytes: size, ..LinkReport::default() };
-    let functions = FunctionMap {
-        imports: (0..module.imported.functions).collect(),
-        defined: module.imported.functions,
-        count: module.counts.functions,
-    };
+    let imports = (0..module.imported.functions).collect();
+    let functions = IndexMap::whole(imports, module.imported.functions, module.counts.functions);
     Linked { bytes: module.bytes.to_vec(), report, functions }
 }

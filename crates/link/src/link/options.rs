@@ -1,6 +1,6 @@
 //! What linking is asked to do and what it reports.
 
-use crate::code::FunctionMap;
+use crate::index::IndexMap;
 
 /// What to link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,8 +56,8 @@ pub struct Linked {
     pub bytes: Vec<u8>,
     /// What was done.
     pub report: LinkReport,
-    /// Where the program's functions are now.
-    pub(crate) functions: FunctionMap,
+    /// Where the functions of the program are now; of several, those of the first.
+    pub(crate) functions: IndexMap,
 }
 
 /// What linking did.

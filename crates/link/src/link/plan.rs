@@ -1,24 +1,24 @@
-//! Who calls whom after linking: every import of the program and of the shim has its answer, and every function its
-//! new index, before a byte is written.
+//! Who calls whom after linking: every import of each part has its answer, and everything its new index, before a byte
+//! is written.
 //!
-//! The result's functions are, in this order: the imports that remain (the program's, then the
-//! shim's), the program's functions, functions that linking itself adds (wrappers and stubs), the
-//! shim's. Of all other index spaces the program's part stays where it is and the shim's follows,
-//! so functions are the only thing in the program whose numbers change.
+//! The result's functions are, in this order: the imports that remain (the programs', then the shims'), the programs'
+//! functions, functions that linking itself adds (wrappers and stubs), the shims'. Every other index space has the same
+//! order: what programs import, what they define, what linking adds, the shims' part. So everything in a first program
+//! stays where it is, as long as no other imports more than functions: then functions are all whose numbers change.
 
 use super::options::{DroppedSection, LinkOptions, LinkReport, RemainingImport};
-use super::parts::{Callee, Carry, Flow, Generated, Lift, PlannedImport, PlannedType, Use};
-use super::shim::Shim;
-use crate::code::FunctionMap;
+use super::parts::{
+    Generated, Input, Part, PlannedImport, PlannedType, Program, Purpose, Role, Served, Unwinding, Use,
+};
 use crate::contract::{CONTROL, EXIT_GLOBAL, MEMORY_EXPORT, WEIR};
 use crate::error::LinkError;
-use crate::module::Module;
+use crate::module::Counts;
 use crate::p1::Signature;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use wasmparser::ExternalKind;
 use weir_types::entry::INITIALIZE;
 
-/// The types of the result: the program's, then those that are added.
+/// The types of the result: the programs', then those that are added.
 pub(crate) struct TypePool {
     known: HashMap<Signature, u32>,
     base: u32,
@@ -26,14 +26,18 @@ pub(crate) struct TypePool {
 }
 
 impl TypePool {
-    pub fn new(program: &Module<'_>) -> TypePool {
-        let mut known = HashMap::new();
-        for index in 0..program.counts.types {
-            if let Some(signature) = program.signature(index) {
-                known.entry(signature).or_insert(index);
+    /// The types of these programs, one after the other.
+    pub fn new(programs: &[Input<'_>]) -> TypePool {
+        let (mut known, mut base) = (HashMap::new(), 0);
+        for program in programs {
+            for index in 0..program.module.counts.types {
+                if let Some(signature) = program.module.signature(index) {
+                    known.entry(signature).or_insert(base + index);
+                }
             }
+            base += program.module.counts.types;
         }
-        TypePool { known, base: program.counts.types, added: Vec::new() }
+        TypePool { known, base, added: Vec::new() }
     }
 
     /// The index of a type of this signature, if there is one.
@@ -46,60 +50,47 @@ impl TypePool {
         if let Some(index) = self.known.get(signature) {
             return *index;
         }
-        let index = self.base + self.added.len() as u32;
+        let index = self.count();
         self.added.push(signature.clone());
         self.known.insert(signature.clone(), index);
         index
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> u32 {
+        self.base + self.added.len() as u32
     }
 }
 
 /// Everything that has to be known before the result can be written.
 pub(crate) struct Plan<'a> {
-    pub program: Module<'a>,
-    pub shim: Option<Shim<'a>>,
+    pub programs: Vec<Part<Program<'a>>>,
+    pub shims: Vec<Part<Served<'a>>>,
     pub options: LinkOptions,
-    pub carry: Option<Carry<'a>>,
     pub types: TypePool,
-    pub uses: Vec<Use>,
-    /// The new index of each function import of the program that stays one.
-    pub kept: Vec<u32>,
     pub imports: Vec<PlannedImport<'a>>,
     pub function_imports: u32,
-    pub functions: FunctionMap,
+    /// How many of everything the result has.
+    pub counts: Counts,
     pub generated: Vec<Generated>,
+    /// The type of each of them.
+    pub generated_types: Vec<u32>,
     pub generated_base: u32,
-    /// The exported program functions that have a wrapper, and the wrapper.
-    pub entries: BTreeMap<u32, u32>,
     pub trace: Option<u32>,
-    pub shim_functions: BTreeMap<u32, u32>,
-    pub shim_imports: BTreeMap<u32, Callee>,
-    pub shim_types: BTreeMap<u32, u32>,
-    pub exit_function: Option<u32>,
-    /// The function that a lifted program is called by.
-    pub lifted: Option<u32>,
-    /// What the component model calls back.
-    pub callback: Option<u32>,
-    /// The import by which an asynchronous function gives what it gives.
-    pub task_return: Option<u32>,
-    /// Whether the program imports the clock.
-    pub asks_for_time: bool,
+    /// The function that the result starts with.
+    pub start: Option<u32>,
     pub report: LinkReport,
 }
 
 impl<'a> Plan<'a> {
-    /// How the program is lifted, if it is.
-    pub fn lift(&self) -> Option<Lift<'a>> {
-        self.carry.and_then(|carry| carry.lift)
+    /// A program.
+    pub fn program(&self, program: usize) -> &Program<'a> {
+        &self.programs[program].role
     }
 
-    /// What a function with streams needs, if the program becomes one.
-    pub fn flow(&self) -> Option<&'a Flow> {
-        self.lift().and_then(|lift| lift.flow)
-    }
-
-    /// Whether an export of the program stays: a lifted command is its function and nothing else.
-    pub fn stays(&self, export: &str) -> bool {
-        self.lift().is_none_or(|lift| lift.library && export != INITIALIZE)
+    /// The shim of a program.
+    pub fn shim_of(&self, program: usize) -> Option<&Part<Served<'a>>> {
+        self.program(program).shim.map(|shim| &self.shims[shim])
     }
 
     /// Adds an import of a function, and gives its index.
@@ -110,73 +101,99 @@ impl<'a> Plan<'a> {
         self.function_imports - 1
     }
 
-    /// The function of the result that serves an import of the program, wrappers aside.
-    pub fn target(&self, import: u32) -> Result<u32, LinkError> {
+    /// The function of the result that serves an import of a program, wrappers aside.
+    pub fn target(&self, of: usize, import: u32) -> Result<u32, LinkError> {
         let missing = || LinkError::shim("a function that was asked for was not kept");
-        match self.uses[import as usize] {
-            Use::Shim { function, .. } | Use::Inside { function } => match self.shim_imports.get(&function) {
-                Some(Callee::Function(index)) => Ok(*index),
-                _ => self.shim_functions.get(&function).copied().ok_or_else(missing),
-            },
+        let program = self.program(of);
+        match program.uses[import as usize] {
+            Use::Shim { function, .. } | Use::Inside { function } => {
+                self.shim_of(of).and_then(|shim| shim.maps.functions.get(function)).ok_or_else(missing)
+            }
             Use::Denied => Err(missing()),
-            Use::Exit { .. } => self.exit_function.ok_or_else(missing),
-            Use::Foreign | Use::Host { .. } => Ok(self.kept[import as usize]),
+            Use::Exit { .. } => Ok(self.exit_of(of)?.function),
+            Use::Foreign | Use::Host { .. } => Ok(program.kept[import as usize]),
         }
     }
 
-    /// The function of the result that is this export of the shim.
-    pub fn shim_export(&self, name: &str) -> Result<u32, LinkError> {
-        let function = self.shim.as_ref().and_then(|shim| shim.exports.get(name));
-        let index = function.and_then(|function| self.shim_functions.get(function)).copied();
+    /// How a program that exits is ended.
+    pub fn exit_of(&self, program: usize) -> Result<Unwinding, LinkError> {
+        self.program(program).exit.ok_or_else(|| LinkError::shim("nothing ends the program"))
+    }
+
+    /// The function of the result that stands for one of a program's through which the host or the shim comes in.
+    pub fn entered(&self, of: usize, function: u32) -> Result<u32, LinkError> {
+        let Part { role, maps } = &self.programs[of];
+        let index = role.entries.get(&function).copied().or_else(|| maps.functions.get(function));
+        index.ok_or_else(|| role.missing("function", function, role.module.counts.functions, 0))
+    }
+
+    /// The functions of the result that the programs start with.
+    pub fn start_functions(&self) -> Result<Vec<u32>, LinkError> {
+        let starts = self.programs.iter().enumerate().filter_map(|(of, part)| Some((of, part.role.start()?)));
+        starts.map(|(of, start)| self.entered(of, start)).collect()
+    }
+
+    /// The function of the result that is this export of a program's shim.
+    pub fn shim_export(&self, program: usize, name: &str) -> Result<u32, LinkError> {
+        let shim = self.shim_of(program);
+        let index = shim.and_then(|shim| shim.defined(*shim.role.shim.exports.get(name)?));
         index.ok_or_else(|| LinkError::shim(format!("it does not export `{name}`")))
     }
 
-    /// The index of the global that holds the exit code.
-    pub fn exit_global(&self) -> u32 {
-        self.program.counts.globals
-    }
-
-    /// The index of the exception tag of exits.
-    pub fn exit_tag(&self) -> u32 {
-        self.program.counts.tags
-    }
-
     /// The exports that linking adds, with what each has to be.
-    pub fn added_exports(&self) -> Vec<(&'a str, ExternalKind, u32)> {
+    pub fn added_exports(&self) -> Vec<(String, ExternalKind, u32)> {
+        let mut all = Vec::new();
+        for of in 0..self.programs.len() {
+            let label = self.program(of).label;
+            all.extend(
+                self.added_for(of).into_iter().map(|(name, kind, index)| (format!("{label}{name}"), kind, index)),
+            );
+        }
+        all
+    }
+
+    fn added_for(&self, of: usize) -> Vec<(&str, ExternalKind, u32)> {
+        let program = self.program(of);
         let mut added = Vec::new();
-        if let (Some(lift), Some(shim), Some(lifted)) = (self.lift(), &self.shim, self.lifted) {
-            if lift.library {
-                return vec![(INITIALIZE, ExternalKind::Func, lifted)];
+        match (program.manner.purpose, self.shim_of(of), program.lifted) {
+            (Purpose::Library { .. }, _, Some(prepare)) => added.push((INITIALIZE, ExternalKind::Func, prepare)),
+            (Purpose::Function(lift), Some(shim), Some(lifted)) => {
+                let realloc = shim.role.shim.exports.get("lift:realloc").and_then(|function| shim.defined(*function));
+                added.push((lift.name, ExternalKind::Func, lifted));
+                let callback = lift.flow.and_then(|flow| flow.callback.as_deref()).zip(program.callback);
+                added.extend(callback.map(|(name, index)| (name, ExternalKind::Func, index)));
+                added.extend(realloc.map(|function| ("cabi_realloc", ExternalKind::Func, function)));
+                added.push(("memory", ExternalKind::Memory, shim.role.memory));
             }
-            let realloc = shim.exports.get("lift:realloc").and_then(|function| self.shim_functions.get(function));
-            added.push((lift.name, ExternalKind::Func, lifted));
-            let callback = lift.flow.and_then(|flow| flow.callback.as_deref()).zip(self.callback);
-            added.extend(callback.map(|(name, index)| (name, ExternalKind::Func, index)));
-            added.extend(realloc.map(|function| ("cabi_realloc", ExternalKind::Func, *function)));
-            added.extend(self.report.shim_memory.map(|memory| ("memory", ExternalKind::Memory, memory)));
-            return added;
-        }
-        if let (Some(shim), Some(memory)) = (&self.shim, self.report.shim_memory) {
-            if !self.program.exports.iter().any(|export| export.name == "memory") {
-                added.push(("memory", ExternalKind::Memory, 0));
+            (_, Some(shim), _) => {
+                self.added_with_shim(program, shim, &mut added);
+                added.extend(program.exit.map(|exit| (EXIT_GLOBAL, ExternalKind::Global, exit.global)));
             }
-            // A host that copies blobs into the shim's memory has to find it.
-            let copies = self.imports.iter().any(|import| import.module == WEIR && import.by_shim);
-            if self.options.control || copies {
-                added.push((MEMORY_EXPORT, ExternalKind::Memory, memory));
-            }
-            if self.options.control {
-                for (name, function) in shim.exports.iter().filter(|(name, _)| name.starts_with(CONTROL)) {
-                    if let Some(index) = self.shim_functions.get(function) {
-                        added.push((name, ExternalKind::Func, *index));
-                    }
-                }
-            }
-        }
-        if self.exit_function.is_some() {
-            added.push((EXIT_GLOBAL, ExternalKind::Global, self.exit_global()));
+            (_, None, _) => added.extend(program.exit.map(|exit| (EXIT_GLOBAL, ExternalKind::Global, exit.global))),
         }
         added
+    }
+
+    /// What the host of a program with a shim asks for.
+    fn added_with_shim<'p>(
+        &self,
+        program: &'p Program<'a>,
+        shim: &'p Part<Served<'a>>,
+        added: &mut Vec<(&'p str, ExternalKind, u32)>,
+    ) {
+        if !program.module.exports.iter().any(|export| export.name == "memory") {
+            added.push(("memory", ExternalKind::Memory, program.memory));
+        }
+        // A host that copies blobs into the shim's memory has to find it.
+        let copies = self.imports.iter().any(|import| import.module == WEIR && import.by_shim);
+        if self.options.control || copies {
+            added.push((MEMORY_EXPORT, ExternalKind::Memory, shim.role.memory));
+        }
+        if self.options.control {
+            for (name, function) in shim.role.shim.exports.iter().filter(|(name, _)| name.starts_with(CONTROL)) {
+                added.extend(shim.defined(*function).map(|index| (*name, ExternalKind::Func, index)));
+            }
+        }
     }
 
     /// The imports of the result, for the report.
@@ -193,5 +210,12 @@ impl<'a> Plan<'a> {
     /// Notes a custom section that is left out.
     pub fn drop_section(&mut self, name: &str, bytes: usize, reason: &'static str) {
         self.report.dropped.push(DroppedSection { name: name.into(), bytes: bytes as u64, reason });
+    }
+}
+
+impl Part<Served<'_>> {
+    /// The function of the result that one is which the shim defines.
+    pub fn defined(&self, function: u32) -> Option<u32> {
+        self.maps.functions.get(function).filter(|_| function >= self.role.shim.module.imported.functions)
     }
 }

@@ -217,8 +217,10 @@ impl<'a> Shim<'a> {
         }
     }
 
-    pub fn segments(&self) -> &[Segment] {
-        &self.segments
+    /// The element segments that are linked in.
+    pub fn live_segments(&self) -> BTreeSet<u32> {
+        let live = |segment: &Segment| segment.table.is_none_or(|table| self.needed.tables.contains(&table));
+        (0..).zip(&self.segments).filter(|(_, segment)| live(segment)).map(|(at, _)| at).collect()
     }
 }
 

@@ -24,7 +24,7 @@ use crate::builtin::SHIM;
 use crate::component::{ComponentFiles, append_custom, compose};
 use crate::error::LinkError;
 use crate::limits;
-use crate::link::{Carry, Exit, LinkOptions, link_carrying};
+use crate::link::{Carry, Exit, LinkOptions, Purpose, link_carrying};
 use crate::module::check_header;
 use manifest::FORMAT;
 use wasmparser::{Parser, Validator, WasmFeatures};
@@ -81,7 +81,8 @@ pub fn pack(
 
 /// The program linked with its files, and the record of what that changed in it.
 fn module(program: &[u8], options: &PackOptions, segment: &segment::Segment) -> Result<Vec<u8>, PackError> {
-    let carry = Carry { segment: &segment.bytes, codec: segment.codec, entry: has_entry(options), lift: None };
+    let carry =
+        Carry { segment: &segment.bytes, codec: segment.codec, entry: has_entry(options), purpose: Purpose::Run };
     let linked = link_carrying(program, SHIM, &link_options(!segment.references.is_empty()), Some(carry))?;
     let original = original::record(program, &linked.bytes, &linked.functions)?;
     let mut bytes = linked.bytes;

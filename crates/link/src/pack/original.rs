@@ -7,8 +7,9 @@
 //! tried when the pack is made; function bodies that do not come out right are kept literally.
 
 use super::error::PackError;
-use crate::code::{Copier, FunctionMap, Renumber};
+use crate::code::{Copier, Renumber};
 use crate::error::LinkError;
+use crate::index::IndexMap;
 use crate::limits;
 use crate::module::{Custom, Module};
 use std::collections::HashMap;
@@ -44,13 +45,13 @@ struct Inverse {
 }
 
 impl Inverse {
-    fn of(functions: &FunctionMap) -> Self {
+    fn of(functions: &IndexMap) -> Self {
         let mut imports = HashMap::new();
-        for (old, new) in functions.imports.iter().enumerate() {
-            imports.entry(*new).or_insert(old as u32);
+        for (old, new) in functions.imports().enumerate() {
+            imports.entry(new).or_insert(old as u32);
         }
-        let defined_then = functions.imports.len() as u32;
-        Self { imports, defined_now: functions.defined, defined_then, count: functions.count }
+        let defined_then = functions.imports().len() as u32;
+        Self { imports, defined_now: functions.defined(), defined_then, count: functions.count() }
     }
 }
 
@@ -69,7 +70,7 @@ impl Renumber for Inverse {
 }
 
 /// The record for getting `program` back out of `linked`.
-pub(super) fn record(program: &[u8], linked: &[u8], functions: &FunctionMap) -> Result<Vec<u8>, LinkError> {
+pub(super) fn record(program: &[u8], linked: &[u8], functions: &IndexMap) -> Result<Vec<u8>, LinkError> {
     let (old, new) = (Module::parse(program)?, Module::parse(linked)?);
     let inverse = Inverse::of(functions);
     let mut recorder = Recorder { program, linked, at: 0, pieces: Vec::new(), literals: Vec::new(), inverse: &inverse };
@@ -78,10 +79,10 @@ pub(super) fn record(program: &[u8], linked: &[u8], functions: &FunctionMap) -> 
     let mut out = Vec::new();
     VERSION.encode(&mut out);
     (program.len() as u64).encode(&mut out);
-    functions.imports.len().encode(&mut out);
-    functions.imports.iter().for_each(|import| import.encode(&mut out));
-    functions.defined.encode(&mut out);
-    functions.count.encode(&mut out);
+    functions.imports().len().encode(&mut out);
+    functions.imports().for_each(|import| import.encode(&mut out));
+    functions.defined().encode(&mut out);
+    functions.count().encode(&mut out);
     (pieces.len() as u64).encode(&mut out);
     pieces.iter().for_each(|piece| encode_piece(piece, &mut out));
     (literals.len() as u64).encode(&mut out);
@@ -293,12 +294,12 @@ impl<'a> Reader<'a> {
         u32::try_from(self.number()?).map_err(PackError::damaged)
     }
 
-    fn functions(&mut self) -> Result<FunctionMap, PackError> {
+    fn functions(&mut self) -> Result<IndexMap, PackError> {
         let mut imports = Vec::new();
         for _ in 0..self.number()? {
             imports.push(self.index()?);
         }
-        Ok(FunctionMap { imports, defined: self.index()?, count: self.index()? })
+        Ok(IndexMap::whole(imports, self.index()?, self.index()?))
     }
 
     fn piece(&mut self) -> Result<Piece, PackError> {

@@ -9,7 +9,7 @@ use super::options::Reference;
 use super::original;
 use crate::builtin::SHIM;
 use crate::component::parts;
-use crate::link::{Carry, LinkOptions, Linked, link_carrying};
+use crate::link::{Carry, LinkOptions, Linked, Purpose, link_carrying};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use wasmparser::{DataKind, Parser, Payload};
@@ -337,7 +337,7 @@ impl<'a> Pack<'a> {
             Cow::Owned(with_record(self.segment, &entry.encode()))
         };
         let entry = self.header.entry.len > 0;
-        let carry = Carry { segment: &segment, codec: self.header.codec, entry, lift: None };
+        let carry = Carry { segment: &segment, codec: self.header.codec, entry, purpose: Purpose::Run };
         Ok(link_carrying(&program, SHIM, options, Some(carry))?)
     }
 }
