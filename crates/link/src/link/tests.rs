@@ -143,11 +143,11 @@ fn two_programs_with_a_shim_each_are_one_module() {
 
 /// The only function that an entry calls.
 fn called(code: &BTreeMap<u32, Vec<Operator<'_>>>, function: u32) -> u32 {
-    let calls = code[&function].iter().filter_map(|operator| match operator {
+    let mut calls = code[&function].iter().filter_map(|operator| match operator {
         Operator::Call { function_index } => Some(*function_index),
         _ => None,
     });
-    calls.last().unwrap()
+    calls.next_back().unwrap()
 }
 
 /// The function that serves the first function which a program defines.
@@ -322,7 +322,7 @@ fn random_programs_are_one_valid_module() {
             max_imports: 8,
             min_memories: 1,
             max_memories: 2,
-            gc_enabled: seed % 2 == 0,
+            gc_enabled: seed.is_multiple_of(2),
             exceptions_enabled: true,
             export_everything: true,
             ..wasm_smith::Config::default()
