@@ -141,7 +141,7 @@ fn two_programs_with_a_shim_each_are_one_module() {
     }
 }
 
-/// The only function that an entry calls.
+/// The last function that another one calls.
 fn called(code: &BTreeMap<u32, Vec<Operator<'_>>>, function: u32) -> u32 {
     let mut calls = code[&function].iter().filter_map(|operator| match operator {
         Operator::Call { function_index } => Some(*function_index),
